@@ -1,0 +1,43 @@
+"""gwa_attrib: find mislabelled training samples, and more, from one training run.
+
+    with gwa.record(model, "runs/a", num_samples=len(train_set)) as recorder: ...   # listens while a model trains
+    run = gwa.open_run("runs/a")                                                     # trajectories of every sample
+    gwa.rank(run, "mislabeled").to_frame()                                           # suspects
+    gwa.audit("digits", out="runs/digits")                                           # all of it, from data to report
+
+Names are imported when they are first used: ``import gwa_attrib`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gwa_attrib.analyses import rank
+    from gwa_attrib.audit import audit
+    from gwa_attrib.recorder import Recorder, record
+    from gwa_attrib.report import report
+    from gwa_attrib.scores import Scores
+    from gwa_attrib.store import EpochSummary, Run, inspect, open_run
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "EpochSummary": "gwa_attrib.store",
+    "Recorder": "gwa_attrib.recorder",
+    "Run": "gwa_attrib.store",
+    "Scores": "gwa_attrib.scores",
+    "audit": "gwa_attrib.audit",
+    "inspect": "gwa_attrib.store",
+    "open_run": "gwa_attrib.store",
+    "rank": "gwa_attrib.analyses",
+    "record": "gwa_attrib.recorder",
+    "report": "gwa_attrib.report",
+}
+
+__all__ = ["EpochSummary", "Recorder", "Run", "Scores", "audit", "inspect", "open_run", "rank", "record", "report"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'gwa_attrib' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

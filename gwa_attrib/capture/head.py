@@ -1,0 +1,178 @@
+"""Hooks on the classification head: they carry the head's input and output of a training batch, and compute nothing.
+
+A batch counts once it has gone forward in training mode with gradients enabled *and* backward: evaluation passes,
+`no_grad` passes and forwards whose loss was thrown away leave no trace.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from gwa_attrib.errors import HeadError, StepOrderError
+
+
+class HeadBatch:
+    """Input and output of the head in one forward pass, and the gradient that came back to its output."""
+
+    def __init__(self, name: str, head: nn.Linear, features: Tensor, logits: Tensor, order: int) -> None:
+        self.name = name
+        self.head = head
+        self.features = features.detach()
+        self.logits = logits.detach()
+        self.order = order
+        self.logits_grad: Tensor | None = None
+        self._version = _version(head)
+
+    @property
+    def weight(self) -> Tensor:
+        return self.head.weight.detach()
+
+    @property
+    def bias(self) -> Tensor | None:
+        return None if self.head.bias is None else self.head.bias.detach()
+
+    @property
+    def stale(self) -> bool:
+        """Whether the weights changed since the forward pass."""
+        return _version(self.head) != self._version
+
+
+def _version(head: nn.Module) -> int:
+    """Grows with every in-place change of the head's parameters, such as an optimizer step."""
+    return sum(parameter._version for parameter in head.parameters())
+
+
+def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.Linear]:
+    """The layers that may be the head, by name: the one that was asked for, or every linear layer.
+
+    Raises:
+        HeadError: there is none, or it is not linear.
+    """
+    modules: Mapping[str, nn.Module] = dict(model.named_modules())
+    linear = {name: module for name, module in modules.items() if isinstance(module, nn.Linear)}
+    listed = ", ".join(name or "(the model itself)" for name in linear) or "none"
+    if head is None:
+        chosen: dict[str, nn.Module] = dict(linear)
+        what = "no linear layer in the model"
+    else:
+        chosen = {n: m for n, m in modules.items() if (n == head if isinstance(head, str) else m is head)}
+        what = f"no module {head!r} in the model" if isinstance(head, str) else "a module that is not in the model"
+    if not chosen:
+        raise HeadError(
+            expected="a model with a linear classification head",
+            found=what,
+            todo=f"Name the final nn.Linear with head=...; linear layers of this model: {listed}.",
+        )
+    for name, module in chosen.items():
+        if not isinstance(module, nn.Linear):
+            raise HeadError(
+                expected="the head to be an nn.Linear",
+                found=f"{name!r} is a {type(module).__name__}",
+                todo=f"Name the final nn.Linear with head=...; linear layers of this model: {listed}.",
+            )
+    return {name: module for name, module in chosen.items() if isinstance(module, nn.Linear)}
+
+
+class HeadCapture:
+    """Watches the head of `model` inside a ``with`` block; afterwards the model is as it was.
+
+    With ``head=None`` all linear layers are watched for one batch, and the one that ran last is kept.
+    """
+
+    def __init__(self, model: nn.Module, head: str | nn.Module | None = None) -> None:
+        self._watched = candidates(model, head)
+        self._handles: dict[str, RemovableHandle] = {}
+        self._ready: list[HeadBatch] = []
+        self._forwards = 0
+
+    @property
+    def name(self) -> str | None:
+        """The head's name in the model; None as long as it is not known."""
+        return next(iter(self._watched)) if len(self._watched) == 1 else None
+
+    def __enter__(self) -> "HeadCapture":
+        for name, module in self._watched.items():
+            self._handles[name] = module.register_forward_hook(self._hook(name), prepend=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles.values():
+            handle.remove()
+        self._handles.clear()
+        self._ready.clear()
+
+    def _hook(self, name: str) -> Any:
+        def after_forward(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if not (module.training and torch.is_grad_enabled() and output.requires_grad):
+                return
+            self._forwards += 1
+            batch = HeadBatch(name, self._watched[name], inputs[0], output, self._forwards)
+            output.register_hook(lambda grad: self._went_backward(batch, grad))
+
+        return after_forward
+
+    def _went_backward(self, batch: HeadBatch, grad: Tensor) -> None:
+        if batch.logits_grad is None:
+            self._ready.append(batch)
+        batch.logits_grad = grad.detach()
+
+    def take(self) -> HeadBatch:
+        """The batch that went forward and backward since the last call.
+
+        Raises:
+            StepOrderError: there is none, there are several, or the weights changed meanwhile.
+            HeadError: its head saw something else than one row of features per sample.
+        """
+        ready, self._ready = self._ready, []
+        forwards, self._forwards = self._forwards, 0
+        batch = self._only(ready, forwards)
+        if batch.stale:
+            raise StepOrderError(
+                expected="recorder.step() before optimizer.step(), while the weights are those of the gradient",
+                found="weights of the head that changed since the forward pass",
+                todo="Call recorder.step(targets) right after loss.backward().",
+            )
+        if batch.features.dim() != 2:
+            raise HeadError(
+                expected="the head to map one row of features per sample, [sample, feature]",
+                found=f"an input of shape {list(batch.features.shape)} at {batch.name!r}",
+                todo="Sequence and pixel heads are not supported; name a per-sample head with head=....",
+            )
+        return batch
+
+    def _only(self, ready: list[HeadBatch], forwards: int) -> HeadBatch:
+        if len(self._watched) > 1 and ready:
+            return self._settle(max(ready, key=lambda batch: batch.order))
+        if len(ready) == 1:
+            return ready[0]
+        if len(ready) > 1:
+            raise StepOrderError(
+                expected="one recorder.step() after each loss.backward()",
+                found=f"{len(ready)} forward passes of the head that went backward since the last step",
+                todo="Call recorder.step(targets) once per backward pass; with gradient accumulation too.",
+            )
+        if forwards:
+            raise StepOrderError(
+                expected="recorder.step() after loss.backward()",
+                found=f"{forwards} forward passes in training mode since the last step, and no backward pass",
+                todo="Call loss.backward() first, then recorder.step(targets), then optimizer.step().",
+            )
+        raise StepOrderError(
+            expected="a forward pass of the head in training mode since the last step",
+            found="none",
+            todo="Call model.train() before the loop and recorder.step(targets) once per batch. If the model was called "
+            "after torch.compile before recording began, hooks never fire: start recording before the first call.",
+        )
+
+    def _settle(self, batch: HeadBatch) -> HeadBatch:
+        """Keep the linear layer that ran last and stop watching the others."""
+        for name in [name for name in self._watched if name != batch.name]:
+            del self._watched[name]
+            self._handles.pop(name).remove()
+        return batch

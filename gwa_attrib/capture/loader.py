@@ -1,0 +1,101 @@
+"""Sample ids that ride inside the batches of a DataLoader, through its workers, while the user sees the batches as ever."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_convert
+
+from gwa_attrib.errors import InputError
+
+
+def base_ids(dataset: Dataset[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each position of `dataset` the position in the data set at the bottom of its `Subset`s, int64."""
+    if isinstance(dataset, Subset):
+        return base_ids(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
+    return np.arange(len(dataset), dtype=np.int64)  # type: ignore[arg-type]
+
+
+class IdentifiedDataset(Dataset[Any]):
+    """A data set whose items carry the position they were asked for."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        return index, self.dataset[index]
+
+    def __getitems__(self, indices: list[int]) -> list[tuple[int, Any]]:
+        fetch = getattr(self.dataset, "__getitems__", None)
+        items = fetch(indices) if fetch else [self.dataset[index] for index in indices]
+        return list(zip(indices, items, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+
+class IdentifiedCollate:
+    """The user's collate function, with the positions beside its result."""
+
+    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, items: list[tuple[int, Any]]) -> tuple[Tensor, Any]:
+        positions = torch.tensor([int(position) for position, _ in items], dtype=torch.int64)
+        return positions, self.collate([item for _, item in items])
+
+
+def identified(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """A loader over the same samples in the same order that yields ``(positions, batch)``.
+
+    It uses the sampler, the generator and all settings of `loader`, and so draws the same random numbers.
+
+    Raises:
+        InputError: the loader's samples have no positions.
+    """
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        raise InputError(
+            expected="a torch DataLoader over a data set with positions",
+            found="an IterableDataset" if isinstance(loader, DataLoader) else type(loader).__name__,
+            todo="Iterate over it yourself and pass the ids: recorder.step(targets, sample_ids=ids).",
+        )
+    if loader.batch_sampler is None or loader.collate_fn is default_convert:
+        raise InputError(
+            expected="a DataLoader that makes the batches",
+            found="batch_size=None, where the data set makes them",
+            todo="Iterate over it yourself and pass the ids: recorder.step(targets, sample_ids=ids).",
+        )
+    return DataLoader(
+        IdentifiedDataset(loader.dataset),
+        batch_sampler=loader.batch_sampler,
+        collate_fn=IdentifiedCollate(loader.collate_fn),
+        num_workers=loader.num_workers,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+        generator=loader.generator,
+        prefetch_factor=loader.prefetch_factor,
+        persistent_workers=loader.persistent_workers,
+        in_order=loader.in_order,
+    )
+
+
+class Batches:
+    """The batches of a loader; before each one is handed out, `announce` gets the ids of its samples."""
+
+    def __init__(self, loader: DataLoader[Any], announce: Callable[[Tensor], None]) -> None:
+        self.sample_ids = base_ids(loader.dataset)
+        self._lookup = torch.from_numpy(self.sample_ids)
+        self._loader = identified(loader)
+        self._announce = announce
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        for positions, batch in self._loader:
+            self._announce(self._lookup[positions])
+            yield batch

@@ -1,0 +1,110 @@
+"""What the recorder knows about each sample: whether it exists, its label, its last prediction."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from jaxtyping import Int
+
+from gwa_attrib.errors import InputError, SampleIdError
+
+
+class SampleBook:
+    """One entry per sample id. Finds ids that cannot be, and labels that change: both mean that rows are mixed up."""
+
+    def __init__(self, num_samples: int, num_classes: int | None) -> None:
+        self.num_samples = num_samples
+        self.num_classes = num_classes
+        self.sample_ids: Int[np.ndarray, " sample"] = np.arange(num_samples, dtype=np.int64)
+        self._label = np.full(num_samples, -1, dtype=np.int32)
+        self._last_pred = np.full(num_samples, -1, dtype=np.int32)
+
+    def announce(self, sample_ids: Int[np.ndarray, " sample"]) -> None:
+        """The ids that a loader can yield. A `Subset` of a larger data set keeps the ids of that data set.
+
+        Raises:
+            SampleIdError: there are more of them than `num_samples`.
+        """
+        unique = np.unique(sample_ids)
+        if np.isin(unique, self.sample_ids, assume_unique=True).all():
+            return
+        known = self._label >= 0
+        unique = np.union1d(unique, self.sample_ids[known])
+        if len(unique) > self.num_samples:
+            raise SampleIdError(
+                expected=f"at most num_samples={self.num_samples} different samples",
+                found=f"a loader over {len(unique)}",
+                todo="Pass num_samples=len(train_set) to gwa.record(), of the data set that the loader reads.",
+            )
+        label = np.full(len(unique), -1, dtype=np.int32)
+        pred = np.full(len(unique), -1, dtype=np.int32)
+        kept = np.searchsorted(unique, self.sample_ids[known])
+        label[kept], pred[kept] = self._label[known], self._last_pred[known]
+        self.sample_ids, self._label, self._last_pred = unique, label, pred
+
+    def learn_labels(self, table: pa.Table) -> None:
+        """Take in the labels of an epoch's observations.
+
+        Raises:
+            SampleIdError: an id that does not exist, or a label that changed; nothing is taken in then.
+            InputError: a label that is no class.
+        """
+        ids, labels = table["sample_id"].to_numpy(), table["label"].to_numpy()
+        self._check_labels(labels)
+        where = self._positions(ids)
+        settled = self._label.copy()
+        settled[where] = np.where(self._label[where] >= 0, self._label[where], labels)
+        wrong = np.flatnonzero(settled[where] != labels)
+        if len(wrong):
+            i = wrong[0]
+            raise SampleIdError(
+                expected="each sample id to keep its label",
+                found=f"sample {ids[i]} with label {settled[where[i]]} and with label {labels[i]}",
+                todo="Ids and rows are mixed up: take the ids from the batch itself (recorder.batches(loader) does), "
+                "and do not mix samples (mixup) when their ids are recorded.",
+            )
+        self._label = settled
+
+    def changed_predictions(self, table: pa.Table) -> int | None:
+        """How many samples are predicted otherwise than when they were last seen; None if none was seen before."""
+        latest = self._latest_predictions(table)
+        compared = (self._last_pred >= 0) & (latest >= 0)
+        return int(np.sum(latest[compared] != self._last_pred[compared])) if compared.any() else None
+
+    def remember_predictions(self, table: pa.Table) -> None:
+        """Close the epoch."""
+        latest = self._latest_predictions(table)
+        self._last_pred = np.where(latest >= 0, latest, self._last_pred)
+
+    def _latest_predictions(self, table: pa.Table) -> Int[np.ndarray, " sample"]:
+        """The last one of each sample in the epoch, -1 where it was not seen."""
+        latest = np.full(len(self._last_pred), -1, dtype=np.int32)
+        latest[self._positions(table["sample_id"].to_numpy())] = table["pred"].to_numpy()
+        return latest
+
+    def _check_labels(self, labels: Int[np.ndarray, " row"]) -> None:
+        top = self.num_classes if self.num_classes is not None else np.iinfo(np.int32).max
+        outside = labels[(labels < 0) | (labels >= top)]
+        if len(outside):
+            raise InputError(
+                expected=f"targets in 0..{top - 1}",
+                found=f"{outside[0]}",
+                todo="Leave samples without a class (ignore_index) out of the recorded training set.",
+            )
+
+    def _positions(self, ids: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
+        where = np.minimum(np.searchsorted(self.sample_ids, ids), len(self.sample_ids) - 1)
+        strange = ids[self.sample_ids[where] != ids]
+        if len(strange):
+            raise SampleIdError(
+                expected=f"sample ids out of the {self.num_samples} that were announced",
+                found=f"{strange[0]}",
+                todo="Pass num_samples=len(train_set), and ids that are positions in it.",
+            )
+        return where
+
+    def frame(self, keys: list[str] | None, columns: dict[str, Any]) -> pd.DataFrame:
+        """The samples table of the run."""
+        named = keys if keys is not None else [str(i) for i in self.sample_ids]
+        return pd.DataFrame({"sample_id": self.sample_ids, "key": named, "label": self._label, **columns})

@@ -1,0 +1,291 @@
+"""The recorder: listens while a classifier trains, and writes what it sees of every sample to a run on disk.
+
+    with gwa.record(model, "runs/a", num_samples=len(train_set)) as recorder:
+        for epoch in range(epochs):
+            for x, y in recorder.batches(loader):
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                recorder.step(y)                       # after backward, before optimizer.step()
+                optimizer.step(); optimizer.zero_grad()
+            recorder.end_epoch()
+"""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from gwa_attrib.capture.buffer import EpochBuffer
+from gwa_attrib.capture.first_batch import check_first_batch
+from gwa_attrib.capture.head import HeadBatch, HeadCapture
+from gwa_attrib.capture.loader import Batches
+from gwa_attrib.capture.samples import SampleBook
+from gwa_attrib.errors import InputError, StepOrderError
+from gwa_attrib.functional.central_moments import moments
+from gwa_attrib.functional.observation import observe
+from gwa_attrib.store.new_run import new_info
+from gwa_attrib.store.schema import SIGNALS, TOP, PartName
+from gwa_attrib.store.summaries import EpochSummary, merge, summary_row
+from gwa_attrib.store.writer import RunWriter
+
+
+class Recorder:
+    """A training run that is being recorded. Made by `gwa_attrib.record`; use it as a context manager."""
+
+    def __init__(
+        self,
+        writer: RunWriter,
+        capture: HeadCapture,
+        samples: SampleBook,
+        *,
+        signals: tuple[str, ...],
+        optimizer: torch.optim.Optimizer | None,
+        label_smoothing: float,
+        class_weight: Tensor | None,
+        keys: list[str] | None,
+        columns: dict[str, Any],
+    ) -> None:
+        self._writer, self._capture, self._samples = writer, capture, samples
+        self._signals, self._optimizer = signals, optimizer
+        self._loss = {"label_smoothing": label_smoothing, "class_weight": class_weight}
+        self._keys, self._columns = keys, columns
+        self._buffer = EpochBuffer()
+        self._loaders: dict[int, tuple[DataLoader[Any], Batches]] = {}
+        self._ids: Tensor | None = None
+        self._step = 0
+        self._epoch = 0
+        self._epoch_began = time.perf_counter()
+
+    @property
+    def path(self) -> Path:
+        """Folder of the run."""
+        return self._writer.path
+
+    @property
+    def head(self) -> str | None:
+        """Name of the head in the model; None until the first step if it was to be found."""
+        return self._capture.name
+
+    def __enter__(self) -> "Recorder":
+        self._capture.__enter__()
+        self._epoch_began = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._capture.__exit__(kind, error, trace)
+        self._writer.update_info({"status": "complete" if kind is None else "interrupted"})
+        if kind is None and len(self._buffer):
+            warnings.warn(
+                f"Expected recorder.end_epoch() after the last epoch. Found {len(self._buffer)} observations of an open "
+                "epoch, which are not in the run. Call end_epoch() before the `with` block ends.",
+                stacklevel=2,
+            )
+
+    def batches(self, loader: DataLoader[Any]) -> Batches:
+        """The batches of `loader`, unchanged; the ids of their samples travel with them to the next `step`.
+
+        Ids are positions in the data set at the bottom of any `Subset`s.
+
+        Raises:
+            InputError: the loader has no positions (IterableDataset, batch_size=None): pass ids to `step` instead.
+            SampleIdError: the loader reads more samples than `num_samples`.
+        """
+        if id(loader) not in self._loaders:
+            batches = Batches(loader, self._announce)
+            self._samples.announce(batches.sample_ids)
+            self._loaders[id(loader)] = (loader, batches)
+        return self._loaders[id(loader)][1]
+
+    def _announce(self, ids: Tensor) -> None:
+        self._ids = ids
+
+    def step(self, targets: Tensor, sample_ids: Tensor | Sequence[int] | None = None) -> None:
+        """Record the batch that just went forward and backward. Call it before ``optimizer.step()``.
+
+        Args:
+            targets: The targets of the loss: class indices ``[sample]`` or distributions ``[sample, class]``.
+            sample_ids: int64 ``[sample]``; not needed inside ``recorder.batches(loader)``.
+
+        Raises:
+            StepOrderError: no backward pass since the last step, several, or the optimizer has already stepped.
+            HeadError, LossMismatchError: on the first batch, where the closed form does not apply.
+            InputError: targets, ids and logits that are not of one batch.
+        """
+        batch = self._capture.take()
+        ids = self._ids if sample_ids is None else torch.as_tensor(sample_ids, dtype=torch.int64)
+        self._ids = None
+        targets = targets.detach()
+        ids = _checked_ids(batch, targets, ids)
+        with torch.no_grad():
+            if self._step == 0:
+                self._first_batch(batch, targets)
+            observation = observe(
+                batch.features, batch.logits, targets, batch.weight, batch.bias, top=TOP, **self._loss
+            )
+        self._buffer.append(observation, ids, self._step, self._learning_rate(batch.head.weight))
+        self._step += 1
+
+    def _first_batch(self, batch: HeadBatch, targets: Tensor) -> None:
+        check_first_batch(batch, targets, **self._loss)
+        classes = batch.logits.shape[1]
+        names = self._writer.info["class_names"] or [str(c) for c in range(classes)]
+        if len(names) != classes:
+            raise InputError(
+                expected=f"one class name per output of the head {batch.name!r}: {classes}",
+                found=f"{len(names)}",
+                todo="Pass class_names with one name per class, or name the right head with head=....",
+            )
+        self._samples.num_classes = classes
+        self._writer.update_info({"head": batch.name, "class_names": names})
+
+    def _learning_rate(self, weight: nn.Parameter) -> float:
+        """Of the parameter group that holds the head's weight; NaN without an optimizer."""
+        for group in self._optimizer.param_groups if self._optimizer else ():
+            if any(parameter is weight for parameter in group["params"]):
+                return float(group["lr"])
+        return float("nan")
+
+    def end_epoch(self, **metrics: float) -> EpochSummary:
+        """Write the epoch to disk and summarise it. `metrics` (such as ``val_accuracy=0.9``) are stored beside it.
+
+        Raises:
+            StepOrderError: nothing was recorded since the last epoch.
+            SampleIdError: an id that does not exist, or a sample whose label changed; the epoch is not written.
+            RunError: the disk is full; earlier epochs stay readable, and the call can be repeated.
+        """
+        if not len(self._buffer):
+            raise StepOrderError(
+                expected="at least one recorder.step() in the epoch",
+                found="none",
+                todo="Call recorder.step(targets) after each loss.backward().",
+            )
+        table = self._buffer.table(self._epoch, self._signals)
+        self._samples.learn_labels(table)
+        changed = self._samples.changed_predictions(table)
+        row = self._summary(table["sample_id"].to_numpy(), self._buffer.alignment(), changed, metrics)
+        part = PartName(self._epoch)
+        self._writer.write_samples(self._samples.frame(self._keys, self._columns))
+        self._writer.write_observations(part, table)
+        self._writer.write_epoch(part, row)
+        self._samples.remember_predictions(table)
+        self._buffer = EpochBuffer()
+        self._epoch += 1
+        self._epoch_began = time.perf_counter()
+        return EpochSummary(**{k: v for k, v in merge([row]).items() if k in EpochSummary.__dataclass_fields__})
+
+    def _summary(
+        self, ids: np.ndarray[Any, Any], alignment: Tensor, changed: int | None, metrics: Mapping[str, float]
+    ) -> dict[str, Any]:
+        facts = {
+            "negative": int((alignment < 0).sum()),
+            "undefined": int(alignment.isnan().sum()),
+            "seen": len(np.unique(ids)),
+            "num_samples": self._samples.num_samples,
+            "changed": changed,
+            "seconds": time.perf_counter() - self._epoch_began,
+        }
+        return summary_row(self._epoch, 0, moments(alignment), facts, metrics)
+
+
+def _checked_ids(batch: HeadBatch, targets: Tensor, ids: Tensor | None) -> Tensor:
+    """The ids, if there is one for each target and each row of logits."""
+    if ids is None:
+        raise InputError(
+            expected="to know which samples are in the batch",
+            found="no ids: the batch did not come from recorder.batches(loader)",
+            todo="Iterate over recorder.batches(loader), or pass recorder.step(targets, sample_ids=ids).",
+        )
+    rows, classes = batch.logits.shape
+    if not (len(ids) == len(targets) == rows) or (targets.dim() == 2 and targets.shape[1] != classes):
+        raise InputError(
+            expected=f"one target and one id per row of logits, of shape {[rows, classes]}",
+            found=f"targets of shape {list(targets.shape)} and {len(ids)} ids",
+            todo="Pass the targets of the batch that just went backward, whole.",
+        )
+    return ids
+
+
+def record(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    num_samples: int,
+    class_names: Sequence[str] | None = None,
+    head: str | nn.Module | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: Tensor | None = None,
+    signals: Sequence[str] | None = None,
+    keys: Sequence[str] | None = None,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    config: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Recorder:
+    """Record the training of `model` into the folder `path`.
+
+    Args:
+        model: A classifier with a linear head, trained with cross-entropy on the head's output.
+        path: Folder of the run: new or empty.
+        num_samples: ``len(train_set)``.
+        class_names: One per class; their numbers if None.
+        head: Name of the final ``nn.Linear``, or the module. None takes the linear layer that runs last.
+        optimizer: If given, its learning rate is stored with every observation.
+        label_smoothing: As given to the loss.
+        class_weight: As given to the loss, ``[class]``.
+        signals: Which signals to store; None for all: alignment, loss, margin, p_label, el2n, grad_norm, dot,
+            top_class, top_prob. The alignment is always stored.
+        keys: A name per sample (a file name, say), shown in tables and reports.
+        columns: Further facts per sample, stored beside the labels.
+        config: Anything JSON-like about the training, stored in run.json.
+        overwrite: Replace a run that is there. A folder that is not a run is never touched.
+
+    Raises:
+        RunExistsError: the folder is taken.
+        HeadError: the model has no linear layer, or none of that name.
+        InputError: wrong lengths, or unknown signals.
+    """
+    chosen = _checked_signals(signals)
+    for name, given in {"keys": keys, **(columns or {})}.items():
+        if given is not None and len(given) != num_samples:
+            raise InputError(
+                expected=f"{num_samples} entries in {name!r}, one per sample",
+                found=f"{len(given)}",
+                todo="Pass num_samples=len(train_set), and one entry per sample.",
+            )
+    if num_samples < 1:
+        raise InputError(
+            expected="at least one sample", found=f"num_samples={num_samples}", todo="Pass num_samples=len(train_set)."
+        )
+    capture = HeadCapture(model, head)
+    info = new_info(class_names=class_names, signals=chosen, num_samples=num_samples, config=config or {})
+    return Recorder(
+        RunWriter.create(path, info, overwrite=overwrite),
+        capture,
+        SampleBook(num_samples, len(class_names) if class_names else None),
+        signals=chosen,
+        optimizer=optimizer,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+        keys=[str(key) for key in keys] if keys is not None else None,
+        columns=dict(columns or {}),
+    )
+
+
+def _checked_signals(signals: Sequence[str] | None) -> tuple[str, ...]:
+    unknown = [name for name in signals or () if name not in SIGNALS]
+    if unknown:
+        raise InputError(
+            expected=f"signals out of {', '.join(SIGNALS)}",
+            found=", ".join(map(repr, unknown)),
+            todo="Leave signals=None to store all of them.",
+        )
+    return SIGNALS if signals is None else tuple(name for name in SIGNALS if name in {"alignment", *signals})

@@ -1,0 +1,89 @@
+"""Scores: the one results type. A value per training sample (and per query), with the direction that is suspicious."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.stats import rankdata
+
+from gwa_attrib.errors import InputError
+
+Column = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """One value per training sample, or per training sample and query.
+
+    Example:
+        >>> scores = Scores(np.array([0.9, -0.4, 0.7]), np.array([10, 11, 12]), method="alignment", suspect="low")
+        >>> scores.top(1)
+        array([11])
+    """
+
+    values: Float[np.ndarray, " train"] | Float[np.ndarray, "train query"]
+    """float32 or float64; NaN where a sample has no value (never seen)."""
+    sample_ids: Int[np.ndarray, " train"]
+    method: str
+    suspect: Literal["low", "high"]
+    """Which end of `values` is suspicious."""
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    """Further facts, one value per sample: given_label, predicted_label, is_label_issue, label_score..."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, column in {"sample_ids": self.sample_ids, **self.columns}.items():
+            if len(column) != len(self.values):
+                raise InputError(
+                    expected=f"{len(self.values)} entries in {name!r}, one per row of `values`",
+                    found=f"{len(column)}",
+                    todo="Give one entry per training sample.",
+                )
+        if self.suspect not in ("low", "high"):
+            raise InputError(
+                expected="suspect to be 'low' or 'high'", found=repr(self.suspect), todo="State the direction."
+            )
+        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
+        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def suspicion(self) -> Float[np.ndarray, " train"]:
+        """The values turned so that high is suspicious; samples without a value get -inf."""
+        if self.values.ndim != 1:
+            raise InputError(
+                expected="one value per training sample",
+                found=f"a matrix of shape {self.values.shape}",
+                todo="Choose a query, or reduce over queries, before ranking training samples.",
+            )
+        turned = np.asarray(self.values if self.suspect == "high" else -self.values)
+        return np.where(np.isnan(turned), -np.inf, turned)
+
+    def order(self) -> Int[np.ndarray, " train"]:
+        """Row numbers, most suspicious first; ties in the order of the samples."""
+        return np.argsort(-self.suspicion(), kind="stable")
+
+    def top(self, k: int) -> Int[np.ndarray, " top"]:
+        """The `k` most suspicious sample ids, worst first. Samples without a value are left out."""
+        order = self.order()
+        return self.sample_ids[order[~np.isnan(self.values[order])][:k]]
+
+    def ranks(self) -> Float[np.ndarray, " train"]:
+        """1 for the most suspicious sample; equal values share the mean of their ranks; without a value: last."""
+        return np.asarray(rankdata(-self.suspicion(), method="average"), dtype=np.float64)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A data frame whose row i is sample i, indexed by sample_id: the value, its rank, and all `columns`."""
+        index = pd.Index(self.sample_ids, name="sample_id")
+        if self.values.ndim == 2:
+            return pd.DataFrame(self.values, index=index).rename_axis(columns="query")
+        return pd.DataFrame({**self.columns, self.method: self.values, "rank": self.ranks()}, index=index)
+
+    def __repr__(self) -> str:
+        shape = "×".join(str(s) for s in self.values.shape)
+        return f"Scores({self.method!r}, {shape}, suspect={self.suspect!r}, columns={list(self.columns)})"

@@ -1,0 +1,83 @@
+"""Finding and opening the files of a run."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gwa_attrib.errors import NotARunError, RunFormatError
+from gwa_attrib.store.schema import RUN_FILE, SCHEMA_VERSION, PartName
+
+
+def read_info(root: Path) -> dict[str, Any]:
+    """The facts of run.json.
+
+    Raises:
+        NotARunError: there is no run in the folder.
+        RunFormatError: run.json cannot be understood.
+    """
+    file = root / RUN_FILE
+    if not file.is_file():
+        raise NotARunError(
+            expected=f"a run in {root}, with a {RUN_FILE}",
+            found="no such folder" if not root.exists() else f"no {RUN_FILE}",
+            todo="Give the folder that was passed to gwa.record(...) or to `gwa-attrib audit --out`.",
+        )
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+        version = info["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunFormatError(
+            expected=f"{file} to be a JSON object with a schema_version",
+            found=f"{type(error).__name__}: {error}",
+            todo="Restore the file from a copy of the run; the parquet files beside it can still be read by themselves.",
+        ) from error
+    if version != SCHEMA_VERSION:
+        raise RunFormatError(
+            expected=f"a run of schema version {SCHEMA_VERSION}",
+            found=f"version {version!r} in {file}",
+            todo="Read it with the version of gwa_attrib that wrote it.",
+        )
+    return dict(info)
+
+
+def parts(folder: Path) -> dict[int, list[Path]]:
+    """The files of each epoch, ordered by process; of an epoch that was recorded again only the latest attempt."""
+    found: dict[int, dict[PartName, Path]] = {}
+    for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else ():
+        name = PartName.parse(path)
+        if name is not None:
+            found.setdefault(name.epoch, {})[name] = path
+    latest: dict[int, list[Path]] = {}
+    for epoch in sorted(found):
+        attempt = max(name.attempt for name in found[epoch])
+        latest[epoch] = [path for name, path in found[epoch].items() if name.attempt == attempt]
+    return latest
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """One parquet file of a run.
+
+    Raises:
+        RunFormatError: the file is damaged, or lacks a column.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [c for c in columns or () if c not in file.schema_arrow.names]
+            if not missing:
+                return file.read(columns=list(columns) if columns is not None else None)
+            present = ", ".join(file.schema_arrow.names)
+    except (pa.ArrowException, OSError) as error:
+        raise RunFormatError(
+            expected=f"{path} to be a readable parquet file of a run",
+            found=f"{type(error).__name__}: {error}",
+            todo="The file is damaged: restore it from a copy, or move it away to go on without that epoch.",
+        ) from error
+    raise RunFormatError(
+        expected=f"columns {', '.join(missing)} in {path}",
+        found=f"only {present}",
+        todo="Record the run with these signals: gwa.record(..., signals=None) stores all of them.",
+    )

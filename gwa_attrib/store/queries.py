@@ -1,0 +1,42 @@
+"""A run in other engines: lazily, through narwhals, so that a query is written once.
+
+    import narwhals as nw
+    frame = run.scan("duckdb")            # or "polars", "pyarrow"
+    frame.group_by("sample_id").agg(nw.col("margin").mean())
+"""
+
+from typing import Any
+
+import narwhals as nw
+
+from gwa_attrib.errors import InputError, MissingDependencyError
+from gwa_attrib.store.files import parts
+from gwa_attrib.store.run import Run
+from gwa_attrib.store.schema import OBSERVATIONS
+
+ENGINES = ("duckdb", "polars", "pyarrow")
+
+
+def scan(run: Run, engine: str = "duckdb") -> Any:
+    """All observations of the run (of repeated epochs the latest attempt) as a narwhals frame of the engine.
+
+    `duckdb` and `polars` are lazy (`.to_native()` gives their own object, `.collect()` the result); `pyarrow` reads.
+    """
+    files = [str(path) for paths in parts(run.path / OBSERVATIONS).values() for path in paths]
+    if engine == "duckdb":
+        import duckdb
+
+        return nw.from_native(duckdb.read_parquet(files))
+    if engine == "polars":
+        try:
+            import polars
+        except ImportError as error:
+            raise MissingDependencyError(
+                expected="polars", found="it is not installed", todo="Run `pip install polars`."
+            ) from error
+        return nw.from_native(polars.scan_parquet(files))
+    if engine == "pyarrow":
+        return nw.from_native(run.observations())
+    raise InputError(
+        expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them."
+    )

@@ -1,0 +1,131 @@
+"""Reading a run: trajectories as matrices, tables as data frames, and observations lazily for other engines."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from jaxtyping import Float, Int
+
+from gwa_attrib.errors import RunFormatError
+from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
+from gwa_attrib.store.files import parts, read_info, read_table
+from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, SAMPLES_FILE
+from gwa_attrib.store.summaries import epoch_frame
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recorded run. Opened with `open_run`; it never changes the files."""
+
+    path: Path
+    info: Mapping[str, Any]
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row per sample, ordered by sample_id: sample_id, key, label (-1: never seen), further columns."""
+        frame = read_table(self.path / SAMPLES_FILE).to_pandas()
+        return frame.sort_values("sample_id", ignore_index=True)
+
+    @property
+    def sample_ids(self) -> Int[np.ndarray, " sample"]:
+        """int64, ascending; column j of a trajectory is the sample at position j."""
+        return self.samples["sample_id"].to_numpy(dtype=np.int64)
+
+    @property
+    def labels(self) -> Int[np.ndarray, " sample"]:
+        """int32 given labels; -1 for a sample that was never seen."""
+        return self.samples["label"].to_numpy(dtype=np.int32)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self.info["class_names"])
+
+    @property
+    def epoch_numbers(self) -> tuple[int, ...]:
+        """Numbers of the recorded epochs, ascending. Row i of a trajectory is the i-th of them."""
+        return tuple(parts(self.path / OBSERVATIONS))
+
+    def observations(self, columns: Sequence[str] | None = None, *, epoch: int | None = None) -> pa.Table:
+        """Observations as they were recorded (duplicates kept), of one epoch or of all."""
+        files = parts(self.path / OBSERVATIONS)
+        chosen = files if epoch is None else {epoch: files.get(epoch, [])}
+        tables = [read_table(path, columns) for paths in chosen.values() for path in paths]
+        if not tables:
+            raise RunFormatError(
+                expected="at least one recorded epoch" if epoch is None else f"epoch {epoch}",
+                found=f"epochs {list(files)}",
+                todo="A run gets its first epoch when recorder.end_epoch() is called.",
+            )
+        return pa.concat_tables(tables)
+
+    def by_epoch(self, *names: str) -> Iterator[tuple[int, dict[str, Array]]]:
+        """Epoch after epoch, each named column with one value per sample; memory for one epoch only.
+
+        Floats: the mean over the sample's observations in the epoch, NaN if there are none. `pred`: the last one, -1 if
+        there is none. `top_class`, `top_prob`: the last ones, ``[sample, top]``, with class -1 and probability 0 if there
+        are none. `correct`: 1.0, 0.0 or NaN. Raises RunFormatError where a column was not recorded.
+        """
+        sample_ids, labels = self.sample_ids, self.labels
+        stored = tuple(dict.fromkeys("pred" if name == "correct" else name for name in names))
+        for epoch in self.epoch_numbers:
+            table = self.observations(("sample_id", *stored), epoch=epoch)
+            where = positions(sample_ids, table["sample_id"].to_numpy())
+            dense = {name: _dense(name, table[name], where, len(sample_ids)) for name in stored}
+            if "correct" in names:
+                pred = dense["pred"]
+                dense["correct"] = np.where(pred < 0, np.nan, pred == labels).astype(np.float32)
+            yield epoch, {name: dense[name] for name in names}
+
+    def trajectory(self, name: str) -> Float[np.ndarray, "epoch sample"]:
+        """A signal as float32 ``[epoch, sample]``; NaN where a sample was not seen. Column j is row j of `samples`.
+
+        `name` is one of alignment, loss, margin, p_label, el2n, grad_norm, dot, learning_rate, pred, correct, or any
+        other float column of the observations. Duplicates within an epoch are averaged (of `pred`, the last counts).
+        """
+        epochs = self.epoch_numbers
+        matrix = np.full((len(epochs), len(self.sample_ids)), np.nan, dtype=np.float32)
+        for row, (_, dense) in zip(matrix, self.by_epoch(name), strict=True):
+            row[:] = np.where(dense[name] < 0, np.nan, dense[name]) if name == "pred" else dense[name]
+        return matrix
+
+    def epochs(self) -> pd.DataFrame:
+        """One row an epoch: n, mean, excess_kurtosis, gwa, gwa_reliable, fraction_negative, coverage, prediction_changes,
+        seconds, and the metrics that were passed to `end_epoch`."""
+        tables = {
+            epoch: [read_table(path).to_pylist()[0] for path in paths]
+            for epoch, paths in parts(self.path / EPOCHS).items()
+        }
+        return epoch_frame(tables)
+
+    def scan(self, engine: str = "duckdb") -> Any:
+        """All observations lazily in another engine: see `gwa_attrib.store.queries.scan`."""
+        from gwa_attrib.store.queries import scan
+
+        return scan(self, engine)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a recorded run for reading.
+
+    Raises:
+        NotARunError: the folder holds no run.
+        RunFormatError: run.json is damaged or of another version.
+    """
+    root = Path(path)
+    return Run(root, read_info(root))
+
+
+def _dense(name: str, column: pa.ChunkedArray, where: Int[np.ndarray, " row"], size: int) -> Array:
+    if pa.types.is_fixed_size_list(column.type):
+        top = column.type.list_size
+        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return scatter_last(flat.reshape(-1, top), where, size, missing=-1 if name == "top_class" else 0)
+    values = column.to_numpy()
+    if np.issubdtype(values.dtype, np.integer):
+        return scatter_last(values, where, size, missing=-1)
+    return scatter_mean(values, where, size)

@@ -1,0 +1,70 @@
+"""The run on disk: folders, file names and columns. Every other file of the store asks this one.
+
+::
+
+    run.json                                          what the run is; the only file that is rewritten besides samples
+    samples.parquet                                   one row per sample: sample_id, key, label, further columns
+    observations/epoch=00007-rank=00000-a0.parquet    one row per sample seen in the epoch
+    epochs/epoch=00007-rank=00000-a0.parquet          one row: moments of the alignment, metrics, seconds
+    _tmp/                                             half-written files, never read
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+RUN_FILE = "run.json"
+SAMPLES_FILE = "samples.parquet"
+OBSERVATIONS = "observations"
+EPOCHS = "epochs"
+TMP = "_tmp"
+
+TOP = 5
+"""How many of the likeliest classes are kept per observation."""
+
+IDENTITY = ("sample_id", "epoch", "step", "label", "pred")
+FLOAT_SIGNALS = ("alignment", "loss", "margin", "p_label", "el2n", "grad_norm", "dot")
+TOP_SIGNALS = ("top_class", "top_prob")
+SIGNALS = (*FLOAT_SIGNALS, *TOP_SIGNALS)
+
+_NAME = re.compile(r"^epoch=(\d{5,})-rank=(\d{5,})-a(\d+)\.parquet$")
+
+
+@dataclass(frozen=True, order=True)
+class PartName:
+    """Which part of the run a file holds: one epoch, of one process, in one attempt."""
+
+    epoch: int
+    rank: int = 0
+    attempt: int = 0
+
+    def __str__(self) -> str:
+        return f"epoch={self.epoch:05d}-rank={self.rank:05d}-a{self.attempt}.parquet"
+
+    @classmethod
+    def parse(cls, path: Path) -> "PartName | None":
+        """None for a file that is not part of a run."""
+        match = _NAME.match(path.name)
+        return cls(*(int(group) for group in match.groups())) if match else None
+
+
+def observation_schema(signals: tuple[str, ...], top: int) -> pa.Schema:
+    """Columns of an observations file; `top` is min(5, number of classes)."""
+    fields = [
+        pa.field("sample_id", pa.int64(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+        pa.field("pred", pa.int32(), nullable=False),
+    ]
+    fields += [pa.field(name, pa.float32()) for name in FLOAT_SIGNALS if name in signals]
+    fields.append(pa.field("learning_rate", pa.float32()))
+    if "top_class" in signals:
+        fields.append(pa.field("top_class", pa.list_(pa.int32(), top)))
+    if "top_prob" in signals:
+        fields.append(pa.field("top_prob", pa.list_(pa.float16(), top)))
+    return pa.schema(fields)

@@ -1,0 +1,110 @@
+"""Writing a run: one file per epoch, process and attempt, each of which appears whole or not at all."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gwa_attrib.errors import RunExistsError
+from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, TMP, PartName
+
+ROW_GROUP = 1 << 17
+
+
+class RunWriter:
+    """A run that is being recorded. Not thread-safe; each process writes only its own files."""
+
+    def __init__(self, path: Path, info: Mapping[str, Any]) -> None:
+        self.path = path
+        self.info = dict(info)
+
+    @classmethod
+    def create(cls, path: str | Path, info: Mapping[str, Any], *, overwrite: bool = False) -> "RunWriter":
+        """Start a new run in an empty or new folder.
+
+        Raises:
+            RunExistsError: the folder holds something. `overwrite` replaces a run, and never anything else.
+        """
+        root = Path(path)
+        claim(root, overwrite=overwrite)
+        writer = cls(root, info)
+        writer.update_info({})
+        return writer
+
+    def update_info(self, changes: Mapping[str, Any]) -> None:
+        """Change facts in run.json."""
+        self.info.update(changes)
+        text = json.dumps(self.info, indent=2, ensure_ascii=False, allow_nan=False)
+        atomic_write(self.path, self.path / RUN_FILE, lambda file: _write_text(file, text))
+
+    def write_samples(self, frame: pd.DataFrame) -> None:
+        """One row per sample: sample_id, key, label and further columns."""
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        atomic_write(self.path, self.path / SAMPLES_FILE, lambda file: _write_table(file, table))
+
+    def write_observations(self, part: PartName, table: pa.Table) -> None:
+        """All observations of one epoch."""
+        target = self.path / OBSERVATIONS / str(part)
+        ordered = table.sort_by([("sample_id", "ascending"), ("step", "ascending")])
+        atomic_write(self.path, target, lambda file: _write_table(file, ordered))
+
+    def write_epoch(self, part: PartName, row: Mapping[str, Any]) -> None:
+        """The summary of one epoch."""
+        table = pa.Table.from_pylist([dict(row)])
+        atomic_write(self.path, self.path / EPOCHS / str(part), lambda file: _write_table(file, table))
+
+
+def claim(root: Path, *, overwrite: bool) -> None:
+    """Make sure that a new run may be written to `root`; with `overwrite` by deleting the run that is there."""
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        return
+    if not (root / RUN_FILE).is_file():
+        raise RunExistsError(
+            expected=f"{root} to be new or an empty folder",
+            found="other files there, and no run",
+            todo="Choose another folder; a folder that is not a run is never overwritten.",
+        )
+    if not overwrite:
+        raise RunExistsError(
+            expected=f"{root} to be new or an empty folder",
+            found="an earlier run there",
+            todo="Choose another folder, or replace the earlier run with overwrite=True (--overwrite).",
+        )
+    for part in (OBSERVATIONS, EPOCHS, TMP):
+        shutil.rmtree(root / part, ignore_errors=True)
+    for file in (SAMPLES_FILE, RUN_FILE):
+        (root / file).unlink(missing_ok=True)
+
+
+def _write_text(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+
+
+def _write_table(file: Path, table: pa.Table) -> None:
+    """zstd; float32 byte-stream-split, which packs better; integers dictionary-encoded.
+
+    float16 stays plain: DuckDB cannot read it byte-stream-split.
+    """
+    dictionary: list[str] = []
+    split: dict[str, str] = {}
+    for field in table.schema:
+        value = field.type.value_type if pa.types.is_fixed_size_list(field.type) else field.type
+        leaf = f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
+        if pa.types.is_float32(value):
+            split[leaf] = "BYTE_STREAM_SPLIT"
+        elif not pa.types.is_floating(value):
+            dictionary.append(leaf)
+    pq.write_table(
+        table,
+        file,
+        compression="zstd",
+        use_dictionary=dictionary,
+        column_encoding=split,
+        row_group_size=ROW_GROUP,
+    )
