@@ -11,11 +11,13 @@ Names are imported when they are first used: ``import gwa_attrib`` costs next to
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# These two share their name with their module. Imported now, the function is what the name means, whatever comes later.
+from gwa_attrib.audit import audit
+from gwa_attrib.report import report
+
 if TYPE_CHECKING:
     from gwa_attrib.analyses import rank
-    from gwa_attrib.audit import audit
     from gwa_attrib.recorder import Recorder, record
-    from gwa_attrib.report import report
     from gwa_attrib.scores import Scores
     from gwa_attrib.store import EpochSummary, Run, inspect, open_run
 
@@ -26,12 +28,10 @@ _HOME = {
     "Recorder": "gwa_attrib.recorder",
     "Run": "gwa_attrib.store",
     "Scores": "gwa_attrib.scores",
-    "audit": "gwa_attrib.audit",
     "inspect": "gwa_attrib.store",
     "open_run": "gwa_attrib.store",
     "rank": "gwa_attrib.analyses",
     "record": "gwa_attrib.recorder",
-    "report": "gwa_attrib.report",
 }
 
 __all__ = ["EpochSummary", "Recorder", "Run", "Scores", "audit", "inspect", "open_run", "rank", "record", "report"]

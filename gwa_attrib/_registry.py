@@ -1,12 +1,12 @@
 """The one way to extend gwa_attrib: a function, decorated with the facts about it.
 
-    >>> colours = Registry("colour")
-    >>> @colours.register("red", source="Newton 1672")
-    ... def red(x):
-    ...     '''The long end.'''
-    ...     return x
-    >>> colours["red"].summary, colours["red"].source, colours.names()
-    ('The long end.', 'Newton 1672', ('red',))
+>>> colours = Registry("colour")
+>>> @colours.register("red", source="Newton 1672")
+... def red(x):
+...     '''The long end.'''
+...     return x
+>>> colours["red"].summary, colours["red"].source, colours.names()
+('The long end.', 'Newton 1672', ('red',))
 """
 
 from collections.abc import Callable, Iterator
@@ -39,15 +39,13 @@ class Entry:
 
 
 class Registry:
-    """Names to entries, in order of registration. A duplicate raises at import; an unknown name lists the known ones."""
+    """Names to entries, in order of registration. Duplicates raise; an unknown name lists the known ones."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, Entry] = {}
 
-    def register(
-        self, name: str, *, source: str, suspect: Literal["low", "high"] | None = None
-    ) -> Callable[[F], F]:
+    def register(self, name: str, *, source: str, suspect: Literal["low", "high"] | None = None) -> Callable[[F], F]:
         def decorate(function: F) -> F:
             if name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")

@@ -80,6 +80,11 @@ class SampleIdError(RecordingError):
 class RunError(GWAError, OSError):
     """A run on disk cannot be created, read or written."""
 
+    def __init__(self, *, expected: str, found: str, todo: str) -> None:
+        super().__init__(expected=expected, found=found, todo=todo)
+        # OSError takes three arguments for errno, text and file name; this one has none of them.
+        self.errno = self.strerror = self.filename = None
+
 
 class RunExistsError(RunError):
     """The folder for a new run is taken."""

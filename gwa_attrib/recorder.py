@@ -1,18 +1,18 @@
 """The recorder: listens while a classifier trains, and writes what it sees of every sample to a run on disk.
 
-    with gwa.record(model, "runs/a", num_samples=len(train_set)) as recorder:
-        for epoch in range(epochs):
-            for x, y in recorder.batches(loader):
-                loss = F.cross_entropy(model(x), y)
-                loss.backward()
-                recorder.step(y)                       # after backward, before optimizer.step()
-                optimizer.step(); optimizer.zero_grad()
-            recorder.end_epoch()
+with gwa.record(model, "runs/a", num_samples=len(train_set)) as recorder:
+    for epoch in range(epochs):
+        for x, y in recorder.batches(loader):
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            recorder.step(y)                       # after backward, before optimizer.step()
+            optimizer.step(); optimizer.zero_grad()
+        recorder.end_epoch()
 """
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gwa_attrib.capture.buffer import EpochBuffer
-from gwa_attrib.capture.first_batch import check_first_batch
+from gwa_attrib.capture.checks import due, measure, verify
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
 from gwa_attrib.capture.loader import Batches
 from gwa_attrib.capture.samples import SampleBook
@@ -49,18 +49,17 @@ class Recorder:
         optimizer: torch.optim.Optimizer | None,
         label_smoothing: float,
         class_weight: Tensor | None,
-        keys: list[str] | None,
-        columns: dict[str, Any],
     ) -> None:
         self._writer, self._capture, self._samples = writer, capture, samples
         self._signals, self._optimizer = signals, optimizer
-        self._loss = {"label_smoothing": label_smoothing, "class_weight": class_weight}
-        self._keys, self._columns = keys, columns
+        self._loss: dict[str, Any] = {"label_smoothing": label_smoothing, "class_weight": class_weight}
         self._buffer = EpochBuffer()
+        self._measured: list[Tensor] = []
         self._loaders: dict[int, tuple[DataLoader[Any], Batches]] = {}
         self._ids: Tensor | None = None
         self._step = 0
         self._epoch = 0
+        self._epoch_step = 0
         self._epoch_began = time.perf_counter()
 
     @property
@@ -85,8 +84,8 @@ class Recorder:
         self._writer.update_info({"status": "complete" if kind is None else "interrupted"})
         if kind is None and len(self._buffer):
             warnings.warn(
-                f"Expected recorder.end_epoch() after the last epoch. Found {len(self._buffer)} observations of an open "
-                "epoch, which are not in the run. Call end_epoch() before the `with` block ends.",
+                f"Expected recorder.end_epoch() after the last epoch. Found {len(self._buffer)} observations of an "
+                "open epoch, which are not in the run. Call end_epoch() before the `with` block ends.",
                 stacklevel=2,
             )
 
@@ -101,7 +100,7 @@ class Recorder:
         """
         if id(loader) not in self._loaders:
             batches = Batches(loader, self._announce)
-            self._samples.announce(batches.sample_ids)
+            self._samples.announce(batches.sample_ids, batches.base_size)
             self._loaders[id(loader)] = (loader, batches)
         return self._loaders[id(loader)][1]
 
@@ -121,21 +120,30 @@ class Recorder:
             InputError: targets, ids and logits that are not of one batch.
         """
         batch = self._capture.take()
-        ids = self._ids if sample_ids is None else torch.as_tensor(sample_ids, dtype=torch.int64)
+        ids = self._ids if sample_ids is None else torch.as_tensor(sample_ids)
         self._ids = None
         targets = targets.detach()
         ids = _checked_ids(batch, targets, ids)
         with torch.no_grad():
             if self._step == 0:
-                self._first_batch(batch, targets)
+                self._meet_head(batch)
+            self._check(batch, targets)
             observation = observe(
                 batch.features, batch.logits, targets, batch.weight, batch.bias, top=TOP, **self._loss
             )
         self._buffer.append(observation, ids, self._step, self._learning_rate(batch.head.weight))
         self._step += 1
+        self._epoch_step += 1
 
-    def _first_batch(self, batch: HeadBatch, targets: Tensor) -> None:
-        check_first_batch(batch, targets, **self._loss)
+    def _check(self, batch: HeadBatch, targets: Tensor) -> None:
+        """Measure now and then; judge the first batch at once, the others when the epoch ends."""
+        if due(self._epoch_step, first_epoch=self._epoch == 0):
+            measured = measure(batch, targets, **self._loss)
+            self._measured += [] if measured is None else [measured]
+        if self._step == 0:
+            verify(self._measured, self.head)
+
+    def _meet_head(self, batch: HeadBatch) -> None:
         classes = batch.logits.shape[1]
         names = self._writer.info["class_names"] or [str(c) for c in range(classes)]
         if len(names) != classes:
@@ -147,7 +155,7 @@ class Recorder:
         self._samples.num_classes = classes
         self._writer.update_info({"head": batch.name, "class_names": names})
 
-    def _learning_rate(self, weight: nn.Parameter) -> float:
+    def _learning_rate(self, weight: Tensor) -> float:
         """Of the parameter group that holds the head's weight; NaN without an optimizer."""
         for group in self._optimizer.param_groups if self._optimizer else ():
             if any(parameter is weight for parameter in group["params"]):
@@ -159,6 +167,8 @@ class Recorder:
 
         Raises:
             StepOrderError: nothing was recorded since the last epoch.
+            HeadError, LossMismatchError: a batch showed that the closed form does not apply; the epoch is not written.
+            InputError: a metric has the name of a field of the summary, or a target is no class.
             SampleIdError: an id that does not exist, or a sample whose label changed; the epoch is not written.
             RunError: the disk is full; earlier epochs stay readable, and the call can be repeated.
         """
@@ -168,17 +178,19 @@ class Recorder:
                 found="none",
                 todo="Call recorder.step(targets) after each loss.backward().",
             )
+        check_names("metric", metrics, EpochSummary.__dataclass_fields__)
+        verify(self._measured, self.head)
         table = self._buffer.table(self._epoch, self._signals)
         self._samples.learn_labels(table)
         changed = self._samples.changed_predictions(table)
         row = self._summary(table["sample_id"].to_numpy(), self._buffer.alignment(), changed, metrics)
         part = PartName(self._epoch)
-        self._writer.write_samples(self._samples.frame(self._keys, self._columns))
+        self._writer.write_samples(self._samples.frame())
         self._writer.write_observations(part, table)
         self._writer.write_epoch(part, row)
         self._samples.remember_predictions(table)
-        self._buffer = EpochBuffer()
-        self._epoch += 1
+        self._buffer, self._measured = EpochBuffer(), []
+        self._epoch, self._epoch_step = self._epoch + 1, 0
         self._epoch_began = time.perf_counter()
         return EpochSummary(**{k: v for k, v in merge([row]).items() if k in EpochSummary.__dataclass_fields__})
 
@@ -204,6 +216,12 @@ def _checked_ids(batch: HeadBatch, targets: Tensor, ids: Tensor | None) -> Tenso
             found="no ids: the batch did not come from recorder.batches(loader)",
             todo="Iterate over recorder.batches(loader), or pass recorder.step(targets, sample_ids=ids).",
         )
+    if ids.dim() != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
+        raise InputError(
+            expected="sample ids as whole numbers of shape [sample]",
+            found=f"{ids.dtype} of shape {list(ids.shape)}",
+            todo="Pass the positions of the samples in the training set.",
+        )
     rows, classes = batch.logits.shape
     if not (len(ids) == len(targets) == rows) or (targets.dim() == 2 and targets.shape[1] != classes):
         raise InputError(
@@ -211,7 +229,7 @@ def _checked_ids(batch: HeadBatch, targets: Tensor, ids: Tensor | None) -> Tenso
             found=f"targets of shape {list(targets.shape)} and {len(ids)} ids",
             todo="Pass the targets of the batch that just went backward, whole.",
         )
-    return ids
+    return ids.to(torch.int64, copy=True)
 
 
 def record(
@@ -243,8 +261,8 @@ def record(
         class_weight: As given to the loss, ``[class]``.
         signals: Which signals to store; None for all: alignment, loss, margin, p_label, el2n, grad_norm, dot,
             top_class, top_prob. The alignment is always stored.
-        keys: A name per sample (a file name, say), shown in tables and reports.
-        columns: Further facts per sample, stored beside the labels.
+        keys: A name per sample (a file name, say), shown in tables and reports; in the order of the training set.
+        columns: Further facts per sample, stored beside the labels; in the same order.
         config: Anything JSON-like about the training, stored in run.json.
         overwrite: Replace a run that is there. A folder that is not a run is never touched.
 
@@ -265,19 +283,30 @@ def record(
         raise InputError(
             expected="at least one sample", found=f"num_samples={num_samples}", todo="Pass num_samples=len(train_set)."
         )
+    check_names("column", columns or {}, ("sample_id", "key", "label"))
+    facts: dict[str, Any] = {} if keys is None else {"key": [str(key) for key in keys]}
     capture = HeadCapture(model, head)
     info = new_info(class_names=class_names, signals=chosen, num_samples=num_samples, config=config or {})
     return Recorder(
         RunWriter.create(path, info, overwrite=overwrite),
         capture,
-        SampleBook(num_samples, len(class_names) if class_names else None),
+        SampleBook(num_samples, len(class_names) if class_names else None, {**facts, **(columns or {})}),
         signals=chosen,
         optimizer=optimizer,
         label_smoothing=label_smoothing,
         class_weight=class_weight,
-        keys=[str(key) for key in keys] if keys is not None else None,
-        columns=dict(columns or {}),
     )
+
+
+def check_names(what: str, given: Iterable[str], reserved: Iterable[str]) -> None:
+    """Raise InputError for a name that would replace something of ours."""
+    taken = sorted(set(given) & set(reserved))
+    if taken:
+        raise InputError(
+            expected=f"{what} names other than {', '.join(reserved)}",
+            found=", ".join(taken),
+            todo="Choose other names.",
+        )
 
 
 def _checked_signals(signals: Sequence[str] | None) -> tuple[str, ...]:

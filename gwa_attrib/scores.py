@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -47,8 +46,8 @@ class Scores:
             raise InputError(
                 expected="suspect to be 'low' or 'high'", found=repr(self.suspect), todo="State the direction."
             )
-        object.__setattr__(self, "columns", MappingProxyType(dict(self.columns)))
-        object.__setattr__(self, "meta", MappingProxyType(dict(self.meta)))
+        object.__setattr__(self, "columns", dict(self.columns))
+        object.__setattr__(self, "meta", dict(self.meta))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -66,16 +65,21 @@ class Scores:
 
     def order(self) -> Int[np.ndarray, " train"]:
         """Row numbers, most suspicious first; ties in the order of the samples."""
-        return np.argsort(-self.suspicion(), kind="stable")
+        order: Int[np.ndarray, " train"] = np.lexsort((-self.suspicion(), np.isnan(self.values)))
+        return order
 
     def top(self, k: int) -> Int[np.ndarray, " top"]:
         """The `k` most suspicious sample ids, worst first. Samples without a value are left out."""
         order = self.order()
-        return self.sample_ids[order[~np.isnan(self.values[order])][:k]]
+        return np.asarray(self.sample_ids[order[~np.isnan(self.values[order])][:k]])
 
     def ranks(self) -> Float[np.ndarray, " train"]:
         """1 for the most suspicious sample; equal values share the mean of their ranks; without a value: last."""
-        return np.asarray(rankdata(-self.suspicion(), method="average"), dtype=np.float64)
+        suspicion, missing = self.suspicion(), np.isnan(self.values)
+        ranks = np.empty(len(self), dtype=np.float64)
+        ranks[~missing] = rankdata(-suspicion[~missing], method="average")
+        ranks[missing] = (~missing).sum() + (missing.sum() + 1) / 2
+        return ranks
 
     def to_frame(self) -> pd.DataFrame:
         """A data frame whose row i is sample i, indexed by sample_id: the value, its rank, and all `columns`."""

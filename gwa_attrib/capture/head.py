@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.errors import HeadError, StepOrderError
@@ -18,14 +19,13 @@ from gwa_attrib.errors import HeadError, StepOrderError
 class HeadBatch:
     """Input and output of the head in one forward pass, and the gradient that came back to its output."""
 
-    def __init__(self, name: str, head: nn.Linear, features: Tensor, logits: Tensor, order: int) -> None:
+    def __init__(self, name: str, head: nn.Linear, features: Tensor, logits: Tensor, version: tuple[int, ...]) -> None:
         self.name = name
         self.head = head
         self.features = features.detach()
         self.logits = logits.detach()
-        self.order = order
+        self.version = version
         self.logits_grad: Tensor | None = None
-        self._version = _version(head)
 
     @property
     def weight(self) -> Tensor:
@@ -34,16 +34,6 @@ class HeadBatch:
     @property
     def bias(self) -> Tensor | None:
         return None if self.head.bias is None else self.head.bias.detach()
-
-    @property
-    def stale(self) -> bool:
-        """Whether the weights changed since the forward pass."""
-        return _version(self.head) != self._version
-
-
-def _version(head: nn.Module) -> int:
-    """Grows with every in-place change of the head's parameters, such as an optimizer step."""
-    return sum(parameter._version for parameter in head.parameters())
 
 
 def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.Linear]:
@@ -86,8 +76,10 @@ class HeadCapture:
     def __init__(self, model: nn.Module, head: str | nn.Module | None = None) -> None:
         self._watched = candidates(model, head)
         self._handles: dict[str, RemovableHandle] = {}
+        self._global_handles: list[RemovableHandle] = []
         self._ready: list[HeadBatch] = []
         self._forwards = 0
+        self._optimizer_steps = 0
 
     @property
     def name(self) -> str | None:
@@ -96,26 +88,41 @@ class HeadCapture:
 
     def __enter__(self) -> "HeadCapture":
         for name, module in self._watched.items():
-            self._handles[name] = module.register_forward_hook(self._hook(name), prepend=True)
+            self._handles[name] = module.register_forward_hook(self._hook(name), prepend=True, with_kwargs=True)
+        self._global_handles.append(register_optimizer_step_post_hook(self._optimizer_stepped))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for handle in self._handles.values():
+        for handle in (*self._handles.values(), *self._global_handles):
             handle.remove()
         self._handles.clear()
+        self._global_handles.clear()
         self._ready.clear()
 
     def _hook(self, name: str) -> Any:
-        def after_forward(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        def after_forward(module: nn.Linear, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             if not (module.training and torch.is_grad_enabled() and output.requires_grad):
                 return
             self._forwards += 1
-            batch = HeadBatch(name, self._watched[name], inputs[0], output, self._forwards)
+            features = args[0] if args else kwargs["input"]
+            batch = HeadBatch(name, module, features, output, self._version(module))
             output.register_hook(lambda grad: self._went_backward(batch, grad))
 
         return after_forward
+
+    def _version(self, head: nn.Module) -> tuple[int, ...]:
+        """Changes with every in-place change of the head's parameters, and with every step of their optimizer.
+
+        Both, because an optimizer that writes to ``parameter.data`` leaves no trace in the first.
+        """
+        return (self._optimizer_steps, *(parameter._version for parameter in head.parameters()))
+
+    def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        weights = {id(parameter) for module in self._watched.values() for parameter in module.parameters()}
+        if any(id(parameter) in weights for group in optimizer.param_groups for parameter in group["params"]):
+            self._optimizer_steps += 1
 
     def _went_backward(self, batch: HeadBatch, grad: Tensor) -> None:
         if batch.logits_grad is None:
@@ -132,7 +139,7 @@ class HeadCapture:
         ready, self._ready = self._ready, []
         forwards, self._forwards = self._forwards, 0
         batch = self._only(ready, forwards)
-        if batch.stale:
+        if batch.version != self._version(batch.head):
             raise StepOrderError(
                 expected="recorder.step() before optimizer.step(), while the weights are those of the gradient",
                 found="weights of the head that changed since the forward pass",
@@ -148,7 +155,7 @@ class HeadCapture:
 
     def _only(self, ready: list[HeadBatch], forwards: int) -> HeadBatch:
         if len(self._watched) > 1 and ready:
-            return self._settle(max(ready, key=lambda batch: batch.order))
+            ready = self._settle(ready)
         if len(ready) == 1:
             return ready[0]
         if len(ready) > 1:
@@ -166,13 +173,18 @@ class HeadCapture:
         raise StepOrderError(
             expected="a forward pass of the head in training mode since the last step",
             found="none",
-            todo="Call model.train() before the loop and recorder.step(targets) once per batch. If the model was called "
-            "after torch.compile before recording began, hooks never fire: start recording before the first call.",
+            todo="Call model.train() before the loop and recorder.step(targets) once per batch. If a compiled model "
+            "was called before recording began, its hooks never fire: begin recording before the first call.",
         )
 
-    def _settle(self, batch: HeadBatch) -> HeadBatch:
-        """Keep the linear layer that ran last and stop watching the others."""
-        for name in [name for name in self._watched if name != batch.name]:
+    def _settle(self, ready: list[HeadBatch]) -> list[HeadBatch]:
+        """Keep the linear layer that ran last, and stop watching the others.
+
+        It is the one whose output got its gradient first. The order of the forward passes would not do: under
+        checkpointing the layers of the body run again during the backward pass.
+        """
+        head = ready[0].name
+        for name in [name for name in self._watched if name != head]:
             del self._watched[name]
             self._handles.pop(name).remove()
-        return batch
+        return [batch for batch in ready if batch.name == head]

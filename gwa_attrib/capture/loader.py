@@ -1,4 +1,4 @@
-"""Sample ids that ride inside the batches of a DataLoader, through its workers, while the user sees the batches as ever."""
+"""Sample ids that ride inside the batches of a DataLoader, through its workers, unseen by the training loop."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_convert
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_convert, get_worker_info
 
 from gwa_attrib.errors import InputError
 
@@ -16,6 +16,11 @@ def base_ids(dataset: Dataset[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
     if isinstance(dataset, Subset):
         return base_ids(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
     return np.arange(len(dataset), dtype=np.int64)  # type: ignore[arg-type]
+
+
+def base_size(dataset: Dataset[Any]) -> int:
+    """Length of the data set at the bottom of any `Subset`s."""
+    return base_size(dataset.dataset) if isinstance(dataset, Subset) else len(dataset)  # type: ignore[arg-type]
 
 
 class IdentifiedDataset(Dataset[Any]):
@@ -47,6 +52,20 @@ class IdentifiedCollate:
         return positions, self.collate([item for _, item in items])
 
 
+class IdentifiedWorker:
+    """The user's worker_init_fn; in the worker, ``get_worker_info().dataset`` is the user's data set, as ever."""
+
+    def __init__(self, worker_init_fn: Callable[[int], None] | None) -> None:
+        self.worker_init_fn = worker_init_fn
+
+    def __call__(self, worker_id: int) -> None:
+        info = get_worker_info()
+        if info is not None and isinstance(info.dataset, IdentifiedDataset):
+            object.__setattr__(info, "dataset", info.dataset.dataset)  # WorkerInfo refuses plain assignment
+        if self.worker_init_fn is not None:
+            self.worker_init_fn(worker_id)
+
+
 def identified(loader: DataLoader[Any]) -> DataLoader[Any]:
     """A loader over the same samples in the same order that yields ``(positions, batch)``.
 
@@ -74,7 +93,7 @@ def identified(loader: DataLoader[Any]) -> DataLoader[Any]:
         num_workers=loader.num_workers,
         pin_memory=loader.pin_memory,
         timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
+        worker_init_fn=IdentifiedWorker(loader.worker_init_fn),
         multiprocessing_context=loader.multiprocessing_context,
         generator=loader.generator,
         prefetch_factor=loader.prefetch_factor,
@@ -87,9 +106,10 @@ class Batches:
     """The batches of a loader; before each one is handed out, `announce` gets the ids of its samples."""
 
     def __init__(self, loader: DataLoader[Any], announce: Callable[[Tensor], None]) -> None:
-        self.sample_ids = base_ids(loader.dataset)
-        self._lookup = torch.from_numpy(self.sample_ids)
         self._loader = identified(loader)
+        self.sample_ids = base_ids(loader.dataset)
+        self.base_size = base_size(loader.dataset)
+        self._lookup = torch.from_numpy(self.sample_ids)
         self._announce = announce
 
     def __len__(self) -> int:

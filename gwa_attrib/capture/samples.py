@@ -11,37 +11,54 @@ from gwa_attrib.errors import InputError, SampleIdError
 
 
 class SampleBook:
-    """One entry per sample id. Finds ids that cannot be, and labels that change: both mean that rows are mixed up."""
+    """One entry per sample id. Finds ids that cannot be, and labels that change: both mean that rows are mixed up.
 
-    def __init__(self, num_samples: int, num_classes: int | None) -> None:
+    Without a loader the ids are 0..num_samples-1. A loader over a `Subset` announces the ids of the larger data set.
+    """
+
+    def __init__(self, num_samples: int, num_classes: int | None, facts: dict[str, Any] | None = None) -> None:
         self.num_samples = num_samples
         self.num_classes = num_classes
         self.sample_ids: Int[np.ndarray, " sample"] = np.arange(num_samples, dtype=np.int64)
+        self._facts = facts or {}
+        self._order: Int[np.ndarray, " sample"] | None = self.sample_ids
+        self._announced = False
         self._label = np.full(num_samples, -1, dtype=np.int32)
         self._last_pred = np.full(num_samples, -1, dtype=np.int32)
 
-    def announce(self, sample_ids: Int[np.ndarray, " sample"]) -> None:
-        """The ids that a loader can yield. A `Subset` of a larger data set keeps the ids of that data set.
+    def announce(self, sample_ids: Int[np.ndarray, " sample"], base_size: int) -> None:
+        """The ids that a loader can yield, in the order of its data set, out of `base_size`.
 
         Raises:
-            SampleIdError: there are more of them than `num_samples`.
+            SampleIdError: with what was announced before there are more of them than `num_samples`.
+            InputError: it cannot be told which sample each key belongs to.
         """
-        unique = np.unique(sample_ids)
-        if np.isin(unique, self.sample_ids, assume_unique=True).all():
-            return
-        known = self._label >= 0
-        unique = np.union1d(unique, self.sample_ids[known])
-        if len(unique) > self.num_samples:
+        if base_size == self.num_samples:
+            sample_ids = np.arange(base_size, dtype=np.int64)
+        known = self.sample_ids[(self._label >= 0) | self._announced]
+        union = np.union1d(known, sample_ids)
+        if len(union) > self.num_samples:
             raise SampleIdError(
                 expected=f"at most num_samples={self.num_samples} different samples",
-                found=f"a loader over {len(unique)}",
-                todo="Pass num_samples=len(train_set) to gwa.record(), of the data set that the loader reads.",
+                found=f"{len(union)} in the loaders so far",
+                todo="Pass num_samples=len(train_set) to gwa.record(), of the data set that the loaders read.",
             )
-        label = np.full(len(unique), -1, dtype=np.int32)
-        pred = np.full(len(unique), -1, dtype=np.int32)
-        kept = np.searchsorted(unique, self.sample_ids[known])
-        label[kept], pred[kept] = self._label[known], self._last_pred[known]
-        self.sample_ids, self._label, self._last_pred = unique, label, pred
+        if not self._announced:
+            self._order = sample_ids if len(union) == len(sample_ids) == self.num_samples else None
+        self._announced = True
+        if self._facts and self._order is None:
+            raise InputError(
+                expected=f"a loader over all {self.num_samples} samples, to know whose each key or column is",
+                found=f"one over {len(sample_ids)} out of {base_size}",
+                todo="Pass num_samples=len(train_set), keys and columns for the data set that the loader reads.",
+            )
+        self._reindex(union)
+
+    def _reindex(self, sample_ids: Int[np.ndarray, " sample"]) -> None:
+        label = pd.Series(self._label, index=self.sample_ids).reindex(sample_ids, fill_value=-1)
+        pred = pd.Series(self._last_pred, index=self.sample_ids).reindex(sample_ids, fill_value=-1)
+        self.sample_ids = sample_ids
+        self._label, self._last_pred = label.to_numpy(dtype=np.int32), pred.to_numpy(dtype=np.int32)
 
     def learn_labels(self, table: pa.Table) -> None:
         """Take in the labels of an epoch's observations.
@@ -104,7 +121,12 @@ class SampleBook:
             )
         return where
 
-    def frame(self, keys: list[str] | None, columns: dict[str, Any]) -> pd.DataFrame:
+    def frame(self) -> pd.DataFrame:
         """The samples table of the run."""
-        named = keys if keys is not None else [str(i) for i in self.sample_ids]
-        return pd.DataFrame({"sample_id": self.sample_ids, "key": named, "label": self._label, **columns})
+        table = pd.DataFrame(
+            {"sample_id": self.sample_ids, "key": self.sample_ids.astype(str), "label": self._label},
+            index=self.sample_ids,
+        )
+        for name, values in self._facts.items():
+            table[name] = pd.Series(values, index=self._order).reindex(self.sample_ids)
+        return table

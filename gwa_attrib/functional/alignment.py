@@ -42,10 +42,19 @@ def head_gradient(
     features, logits, weight = full_precision(features), full_precision(logits), full_precision(weight)
     without_bias = logits if bias is None else logits - full_precision(bias)
     dot = -(residual * without_bias).sum(dim=1)
-    norm = torch.linalg.vector_norm(residual, dim=1) * torch.linalg.vector_norm(features, dim=1)
+    norm = row_norm(residual) * row_norm(features)
     scale = norm * torch.linalg.vector_norm(weight)
     alignment = torch.where(scale > 0, (dot / scale).clamp(-1.0, 1.0), torch.nan)
     return HeadGradient(alignment, dot, norm)
+
+
+def row_norm(x: Float[Tensor, "sample column"]) -> Float[Tensor, " sample"]:
+    """Euclidean norm of each row, also where its squares leave the range of the type; 0 for rows without columns."""
+    if not x.shape[1]:
+        return x.new_zeros(x.shape[0])
+    largest = x.abs().amax(dim=1)
+    scale = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
+    return scale * torch.linalg.vector_norm(x / scale.unsqueeze(1), dim=1)
 
 
 def head_alignment(

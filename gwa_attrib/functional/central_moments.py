@@ -1,6 +1,6 @@
 """Moments of a set of alignments, and gradient-weight alignment (GWA) as the corrected mean over the set.
 
-GWA = mean / (excess kurtosis + 1.2), with the biased (population) Fisher kurtosis, as in Hölzl et al. 2025 (2510.25480).
+GWA = mean / (excess kurtosis + 1.2), with the biased (population) Fisher kurtosis, as in Hölzl et al. 2025, 2510.25480.
 The quotient has a pole where a set has two modes (an excess kurtosis near -1.2), so it always comes with a flag that
 says whether it can be relied on. Sets merge exactly (Pébay 2008, SAND2008-6212), in any order.
 """
@@ -29,9 +29,9 @@ class Moments:
     @property
     def excess_kurtosis(self) -> float:
         """n·Σd⁴/(Σd²)² - 3; NaN for fewer than two values, or where all are equal."""
-        if self.n < 2 or self.m2 <= self.n * (np.finfo(np.float64).resolution * self.mean) ** 2:
+        if self.n < 2 or self.m4 <= 0 or self.m2 <= self.n * (np.finfo(np.float64).resolution * self.mean) ** 2:
             return math.nan
-        return self.n * self.m4 / self.m2**2 - 3.0
+        return self.n * (self.m4 / self.m2) / self.m2 - 3.0
 
     @property
     def gwa(self) -> float:

@@ -36,9 +36,7 @@ def cross_entropy(
     return -(weighted * logits.log_softmax(dim=1)).sum(dim=1)
 
 
-def margin(
-    logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]
-) -> Float[Tensor, " sample"]:
+def margin(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Logit of the label minus the largest other logit; low is suspicious. Its mean over epochs is AUM (2001.10528)."""
     index = labels.long().unsqueeze(1)
     of_label = logits.gather(1, index).squeeze(1)
@@ -46,10 +44,11 @@ def margin(
 
 
 def el2n(
-    probabilities: Float[Tensor, "sample class"], distribution: Float[Tensor, "sample class"]
+    logits: Float[Tensor, "sample class"], targets: Int[Tensor, " sample"] | Float[Tensor, "sample class"]
 ) -> Float[Tensor, " sample"]:
     """``‖softmax(z) - y‖₂`` in [0, √2]; high is suspicious (Paul et al. 2021, 2107.07075)."""
-    return torch.linalg.vector_norm(probabilities - distribution, dim=1)
+    norm: Tensor = torch.linalg.vector_norm(residual(logits, targets), dim=1)
+    return norm
 
 
 def observe(
@@ -70,6 +69,7 @@ def observe(
     """
     logits = full_precision(logits)
     labels = hard_labels(targets)
+    classes = labels.long().clamp(0, logits.shape[1] - 1)
     plain = target_distribution(targets, logits.shape[1], dtype=logits.dtype)
     smoothed = target_distribution(plain, logits.shape[1], label_smoothing=label_smoothing, dtype=logits.dtype)
     r = residual(logits, smoothed, class_weight=class_weight)
@@ -81,9 +81,9 @@ def observe(
         pred=top_class[:, 0],
         alignment=gradient.alignment,
         loss=cross_entropy(logits, smoothed, class_weight),
-        margin=margin(logits, labels),
-        p_label=probabilities.gather(1, labels.long().unsqueeze(1)).squeeze(1),
-        el2n=el2n(probabilities, plain),
+        margin=margin(logits, classes),
+        p_label=probabilities.gather(1, classes.unsqueeze(1)).squeeze(1),
+        el2n=el2n(logits, plain),
         grad_norm=gradient.norm,
         dot=gradient.dot,
         top_class=top_class,

@@ -1,7 +1,6 @@
 """Targets as distributions over classes, and the residual of the cross-entropy: ∂loss/∂logits of one sample."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -20,9 +19,16 @@ def target_distribution(
     label_smoothing: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "sample class"]:
-    """Class indices, or distributions over classes, as smoothed distributions: ``(1-s)·y + s/classes``."""
-    hard = targets.dim() == 1
-    distribution = F.one_hot(targets.long(), num_classes).to(dtype) if hard else targets.to(dtype)
+    """Class indices, or distributions over classes, as smoothed distributions: ``(1-s)·y + s/classes``.
+
+    Indices out of range count as the nearest class, so that nothing waits for the device here: check them elsewhere.
+    """
+    if targets.dim() == 1:
+        index = targets.long().clamp(0, num_classes - 1).unsqueeze(1)
+        zeros = torch.zeros(len(targets), num_classes, dtype=dtype, device=targets.device)
+        distribution = zeros.scatter(1, index, 1.0)
+    else:
+        distribution = targets.to(dtype)
     if label_smoothing:
         distribution = distribution * (1.0 - label_smoothing) + label_smoothing / num_classes
     return distribution
@@ -43,14 +49,22 @@ def residual(
     """Gradient of each sample's own cross-entropy with respect to its logits: ``softmax(z) - y`` in the plain case.
 
     With class weights ``w`` the loss of a sample is ``-Σ_c w_c y_c log p_c`` (torch's definition, before the batch
-    reduction), whose gradient is ``(Σ_c w_c y_c)·p - w∘y``. Never divided by the batch size.
+    reduction), whose gradient is ``(Σ_c w_c y_c)·p - w∘y``. Never divided by the batch size; exact also where the
+    model is sure.
     """
     logits = full_precision(logits)
-    distribution = target_distribution(
-        targets, logits.shape[1], label_smoothing=label_smoothing, dtype=logits.dtype
-    )
+    distribution = target_distribution(targets, logits.shape[1], label_smoothing=label_smoothing, dtype=logits.dtype)
+    weighted = distribution if class_weight is None else distribution * class_weight.to(logits.dtype)
     probabilities = logits.softmax(dim=1)
-    if class_weight is None:
-        return probabilities * distribution.sum(dim=1, keepdim=True) - distribution
-    weighted = distribution * class_weight.to(logits.dtype)
-    return probabilities * weighted.sum(dim=1, keepdim=True) - weighted
+    others = weighted.sum(dim=1, keepdim=True) - weighted
+    return probabilities * others - weighted * complement(probabilities)
+
+
+def complement(probabilities: Float[Tensor, "sample class"]) -> Float[Tensor, "sample class"]:
+    """``1 - p``, to full relative precision: of the likeliest class it is the sum of all others.
+
+    Where a model is sure, ``1 - p`` itself is rounding error, and a residual made of it points anywhere.
+    """
+    likeliest = probabilities.argmax(dim=1, keepdim=True)
+    rest = probabilities.scatter(1, likeliest, 0.0).sum(dim=1, keepdim=True)
+    return (1.0 - probabilities).scatter(1, likeliest, rest)

@@ -36,6 +36,8 @@ def fraction_negative(alignment: Float[Tensor, "epoch sample"]) -> Float[Tensor,
 
 def first_epoch_learnt(correct: Float[Tensor, "epoch sample"]) -> Float[Tensor, " sample"]:
     """Index of the first epoch with a right prediction; infinite if there was none. High is suspicious."""
+    if not correct.shape[0]:
+        return correct.new_full(correct.shape[1:], torch.nan)
     right = correct == 1
     first = torch.where(right.any(dim=0), right.to(torch.uint8).argmax(dim=0).to(correct.dtype), torch.inf)
     return torch.where(seen(correct).any(dim=0), first, torch.nan)
@@ -43,12 +45,10 @@ def first_epoch_learnt(correct: Float[Tensor, "epoch sample"]) -> Float[Tensor, 
 
 def _previous(x: Float[Tensor, "epoch sample"]) -> Float[Tensor, "epoch sample"]:
     """For each epoch the last value seen before it; NaN where there was none."""
-    last = torch.full_like(x[0], torch.nan)
-    rows = []
-    for now in x:
-        rows.append(last)
-        last = torch.where(now.isnan(), last, now)
-    return torch.stack(rows)
+    before = torch.full_like(x, torch.nan)
+    for epoch in range(1, x.shape[0]):
+        before[epoch] = torch.where(x[epoch - 1].isnan(), before[epoch - 1], x[epoch - 1])
+    return before
 
 
 def forgetting_events(
@@ -66,7 +66,7 @@ def forgetting_events(
 
 
 def changed_predictions(pred: Float[Tensor, "epoch sample"]) -> Float[Tensor, "epoch sample"]:
-    """1 where the prediction differs from the one seen before it, 0 where not, NaN where there is nothing to compare."""
+    """1 where the prediction differs from the one seen before it, 0 where not, NaN without one to compare."""
     before = _previous(pred)
     return torch.where(before.isnan() | pred.isnan(), torch.nan, (before != pred).to(pred.dtype))
 

@@ -21,7 +21,7 @@ def atomic_write(root: Path, target: Path, write: Callable[[Path], None]) -> Non
         target.parent.mkdir(parents=True, exist_ok=True)
         write(half)
         _fsync(half)
-        os.replace(half, target)
+        half.replace(target)
         _fsync(target.parent)
     except OSError as error:
         half.unlink(missing_ok=True)

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from gwa_attrib.errors import NotARunError, RunFormatError
 from gwa_attrib.store.schema import RUN_FILE, SCHEMA_VERSION, PartName
 
+NEEDED = ("schema_version", "run_id", "status", "num_samples", "class_names", "config")
+
 
 def read_info(root: Path) -> dict[str, Any]:
     """The facts of run.json.
@@ -28,12 +30,12 @@ def read_info(root: Path) -> dict[str, Any]:
         )
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
-        version = info["schema_version"]
+        version, *_ = (info[key] for key in NEEDED)
     except (ValueError, KeyError, TypeError) as error:
         raise RunFormatError(
-            expected=f"{file} to be a JSON object with a schema_version",
+            expected=f"{file} to be a JSON object with {', '.join(NEEDED)}",
             found=f"{type(error).__name__}: {error}",
-            todo="Restore the file from a copy of the run; the parquet files beside it can still be read by themselves.",
+            todo="Restore the file from a copy of the run; the parquet files beside it can still be read.",
         ) from error
     if version != SCHEMA_VERSION:
         raise RunFormatError(
@@ -58,6 +60,26 @@ def parts(folder: Path) -> dict[int, list[Path]]:
     return latest
 
 
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """A parquet file of a run, its pages checked when they are read.
+
+    Raises:
+        RunFormatError: the file is damaged.
+    """
+    try:
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> RunFormatError:
+    return RunFormatError(
+        expected=f"{path} to be a readable parquet file of a run",
+        found=f"{type(error).__name__}: {error}",
+        todo="The file is damaged: restore it from a copy, or move it away to go on without that epoch.",
+    )
+
+
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """One parquet file of a run.
 
@@ -65,17 +87,13 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         RunFormatError: the file is damaged, or lacks a column.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             missing = [c for c in columns or () if c not in file.schema_arrow.names]
             if not missing:
                 return file.read(columns=list(columns) if columns is not None else None)
             present = ", ".join(file.schema_arrow.names)
     except (pa.ArrowException, OSError) as error:
-        raise RunFormatError(
-            expected=f"{path} to be a readable parquet file of a run",
-            found=f"{type(error).__name__}: {error}",
-            todo="The file is damaged: restore it from a copy, or move it away to go on without that epoch.",
-        ) from error
+        raise _damaged(path, error) from error
     raise RunFormatError(
         expected=f"columns {', '.join(missing)} in {path}",
         found=f"only {present}",

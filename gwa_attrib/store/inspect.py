@@ -3,9 +3,8 @@
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from gwa_attrib.store.files import parts
+from gwa_attrib.store.files import open_parquet, parts
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, TMP
 
@@ -16,7 +15,7 @@ def inspect(run: Run) -> dict[str, Any]:
     bytes_of: dict[str, int] = {}
     observations = 0
     for path in (path for paths in files.values() for path in paths):
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             observations += file.metadata.num_rows
             for group in range(file.metadata.num_row_groups):
                 for i in range(file.metadata.num_columns):
@@ -31,8 +30,8 @@ def inspect(run: Run) -> dict[str, Any]:
         "run": str(run.path),
         "run_id": run.info["run_id"],
         "status": run.info["status"],
-        "samples": len(run.sample_ids),
-        "never_seen": int(np.sum(run.labels < 0)),
+        "samples": len(run.sample_ids) if files else run.info["num_samples"],
+        "never_seen": int(np.sum(run.labels < 0)) if files else run.info["num_samples"],
         "classes": len(run.class_names),
         "epochs": len(numbers),
         "missing_epochs": [e for e in expected if e not in files or e not in parts(run.path / EPOCHS)],

@@ -1,8 +1,8 @@
 """A run in other engines: lazily, through narwhals, so that a query is written once.
 
-    import narwhals as nw
-    frame = run.scan("duckdb")            # or "polars", "pyarrow"
-    frame.group_by("sample_id").agg(nw.col("margin").mean())
+import narwhals as nw
+frame = run.scan("duckdb")            # or "polars", "pyarrow"
+frame.group_by("sample_id").agg(nw.col("margin").mean())
 """
 
 from typing import Any
@@ -37,6 +37,4 @@ def scan(run: Run, engine: str = "duckdb") -> Any:
         return nw.from_native(polars.scan_parquet(files))
     if engine == "pyarrow":
         return nw.from_native(run.observations())
-    raise InputError(
-        expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them."
-    )
+    raise InputError(expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them.")

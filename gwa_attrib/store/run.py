@@ -11,11 +11,13 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from gwa_attrib.errors import RunFormatError
+from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
 from gwa_attrib.store.files import parts, read_info, read_table
-from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, SAMPLES_FILE
+from gwa_attrib.store.schema import EPOCHS, FLOAT_SIGNALS, OBSERVATIONS, SAMPLES_FILE
 from gwa_attrib.store.summaries import epoch_frame
+
+TRAJECTORIES = (*FLOAT_SIGNALS, "learning_rate", "pred", "correct")
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,14 @@ class Run:
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        """One row per sample, ordered by sample_id: sample_id, key, label (-1: never seen), further columns."""
-        frame = read_table(self.path / SAMPLES_FILE).to_pandas()
+        """One row per sample, ordered by sample_id: sample_id, key, label (-1: never seen), further columns.
+
+        Raises:
+            RunFormatError: the run has no epoch yet.
+        """
+        if not (self.path / SAMPLES_FILE).exists():
+            raise _no_epoch(self)
+        frame: pd.DataFrame = read_table(self.path / SAMPLES_FILE).to_pandas()
         return frame.sort_values("sample_id", ignore_index=True)
 
     @property
@@ -56,18 +64,14 @@ class Run:
         chosen = files if epoch is None else {epoch: files.get(epoch, [])}
         tables = [read_table(path, columns) for paths in chosen.values() for path in paths]
         if not tables:
-            raise RunFormatError(
-                expected="at least one recorded epoch" if epoch is None else f"epoch {epoch}",
-                found=f"epochs {list(files)}",
-                todo="A run gets its first epoch when recorder.end_epoch() is called.",
-            )
+            raise _no_epoch(self)
         return pa.concat_tables(tables)
 
     def by_epoch(self, *names: str) -> Iterator[tuple[int, dict[str, Array]]]:
         """Epoch after epoch, each named column with one value per sample; memory for one epoch only.
 
         Floats: the mean over the sample's observations in the epoch, NaN if there are none. `pred`: the last one, -1 if
-        there is none. `top_class`, `top_prob`: the last ones, ``[sample, top]``, with class -1 and probability 0 if there
+        there is none. `top_class`, `top_prob`: the last ones, ``[sample, top]``, class -1 and probability 0 if there
         are none. `correct`: 1.0, 0.0 or NaN. Raises RunFormatError where a column was not recorded.
         """
         sample_ids, labels = self.sample_ids, self.labels
@@ -84,18 +88,27 @@ class Run:
     def trajectory(self, name: str) -> Float[np.ndarray, "epoch sample"]:
         """A signal as float32 ``[epoch, sample]``; NaN where a sample was not seen. Column j is row j of `samples`.
 
-        `name` is one of alignment, loss, margin, p_label, el2n, grad_norm, dot, learning_rate, pred, correct, or any
-        other float column of the observations. Duplicates within an epoch are averaged (of `pred`, the last counts).
+        `name` is one of alignment, loss, margin, p_label, el2n, grad_norm, dot, learning_rate, pred, correct.
+        Duplicates within an epoch are averaged (of `pred`, the last counts).
+
+        Raises:
+            InputError: another name.
+            RunFormatError: the run has no epoch yet, or was recorded without this signal.
         """
+        if name not in TRAJECTORIES:
+            raise InputError(
+                expected=f"a signal out of {', '.join(TRAJECTORIES)}", found=repr(name), todo="Choose one of them."
+            )
         epochs = self.epoch_numbers
+        if not epochs:
+            raise _no_epoch(self)
         matrix = np.full((len(epochs), len(self.sample_ids)), np.nan, dtype=np.float32)
         for row, (_, dense) in zip(matrix, self.by_epoch(name), strict=True):
             row[:] = np.where(dense[name] < 0, np.nan, dense[name]) if name == "pred" else dense[name]
         return matrix
 
     def epochs(self) -> pd.DataFrame:
-        """One row an epoch: n, mean, excess_kurtosis, gwa, gwa_reliable, fraction_negative, coverage, prediction_changes,
-        seconds, and the metrics that were passed to `end_epoch`."""
+        """One row an epoch: the fields of `EpochSummary`, and the metrics that were passed to `end_epoch`."""
         tables = {
             epoch: [read_table(path).to_pylist()[0] for path in paths]
             for epoch, paths in parts(self.path / EPOCHS).items()
@@ -118,6 +131,14 @@ def open_run(path: str | Path) -> Run:
     """
     root = Path(path)
     return Run(root, read_info(root))
+
+
+def _no_epoch(run: Run) -> RunFormatError:
+    return RunFormatError(
+        expected=f"a recorded epoch in {run.path}",
+        found=f"epochs {list(run.epoch_numbers)}",
+        todo="A run gets its first epoch when recorder.end_epoch() is called.",
+    )
 
 
 def _dense(name: str, column: pa.ChunkedArray, where: Int[np.ndarray, " row"], size: int) -> Array:

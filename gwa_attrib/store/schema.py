@@ -52,6 +52,22 @@ class PartName:
         return cls(*(int(group) for group in match.groups())) if match else None
 
 
+EPOCH_SCHEMA = pa.schema(
+    [
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+        *(pa.field(name, pa.float64()) for name in ("mean", "m2", "m3", "m4")),
+        *(pa.field(name, pa.int64(), nullable=False) for name in ("negative", "undefined", "seen", "num_samples")),
+        pa.field("changed", pa.int64()),
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("metrics", pa.map_(pa.string(), pa.float64()), nullable=False),
+    ]
+)
+"""Columns of an epochs file: number, mean and sums of central powers of the alignment; what else adds up over
+processes; and the user's metrics."""
+
+
 def observation_schema(signals: tuple[str, ...], top: int) -> pa.Schema:
     """Columns of an observations file; `top` is min(5, number of classes)."""
     fields = [

@@ -9,8 +9,6 @@ import pandas as pd
 from gwa_attrib.functional.central_moments import Moments
 
 Row = Mapping[str, Any]
-METRIC = "metric_"
-"""Prefix, in the file, of a metric that the user passed."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def summary_row(epoch: int, rank: int, m: Moments, facts: Row, metrics: Mapping[
         "m3": m.m3,
         "m4": m.m4,
         **facts,
-        **{METRIC + name: float(value) for name, value in metrics.items()},
+        "metrics": [(name, float(value)) for name, value in metrics.items()],
     }
 
 
@@ -73,7 +71,7 @@ def merge(rows: Sequence[Row]) -> dict[str, Any]:
         prediction_changes=sum(changes) if changes else None,
         seconds=max(row["seconds"] for row in rows),
     )
-    metrics = {k.removeprefix(METRIC): v for row in reversed(rows) for k, v in row.items() if k.startswith(METRIC)}
+    metrics = {name: value for row in reversed(rows) for name, value in row["metrics"]}
     return {**vars(summary), **metrics}
 
 

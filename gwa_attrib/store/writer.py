@@ -1,7 +1,6 @@
 """Writing a run: one file per epoch, process and attempt, each of which appears whole or not at all."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gwa_attrib.errors import RunExistsError
+from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
-from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, TMP, PartName
+from gwa_attrib.store.claim import claim
+from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, PartName
 
 ROW_GROUP = 1 << 17
 
@@ -32,6 +32,7 @@ class RunWriter:
             RunExistsError: the folder holds something. `overwrite` replaces a run, and never anything else.
         """
         root = Path(path)
+        as_json(info)
         claim(root, overwrite=overwrite)
         writer = cls(root, info)
         writer.update_info({})
@@ -40,7 +41,7 @@ class RunWriter:
     def update_info(self, changes: Mapping[str, Any]) -> None:
         """Change facts in run.json."""
         self.info.update(changes)
-        text = json.dumps(self.info, indent=2, ensure_ascii=False, allow_nan=False)
+        text = as_json(self.info)
         atomic_write(self.path, self.path / RUN_FILE, lambda file: _write_text(file, text))
 
     def write_samples(self, frame: pd.DataFrame) -> None:
@@ -56,30 +57,24 @@ class RunWriter:
 
     def write_epoch(self, part: PartName, row: Mapping[str, Any]) -> None:
         """The summary of one epoch."""
-        table = pa.Table.from_pylist([dict(row)])
+        table = pa.Table.from_pylist([dict(row)], schema=EPOCH_SCHEMA)
         atomic_write(self.path, self.path / EPOCHS / str(part), lambda file: _write_table(file, table))
 
 
-def claim(root: Path, *, overwrite: bool) -> None:
-    """Make sure that a new run may be written to `root`; with `overwrite` by deleting the run that is there."""
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return
-    if not (root / RUN_FILE).is_file():
-        raise RunExistsError(
-            expected=f"{root} to be new or an empty folder",
-            found="other files there, and no run",
-            todo="Choose another folder; a folder that is not a run is never overwritten.",
-        )
-    if not overwrite:
-        raise RunExistsError(
-            expected=f"{root} to be new or an empty folder",
-            found="an earlier run there",
-            todo="Choose another folder, or replace the earlier run with overwrite=True (--overwrite).",
-        )
-    for part in (OBSERVATIONS, EPOCHS, TMP):
-        shutil.rmtree(root / part, ignore_errors=True)
-    for file in (SAMPLES_FILE, RUN_FILE):
-        (root / file).unlink(missing_ok=True)
+def as_json(info: Mapping[str, Any]) -> str:
+    """The text of run.json.
+
+    Raises:
+        InputError: something in it is no JSON.
+    """
+    try:
+        return json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            expected="class names and config made of text, finite numbers, lists and dicts",
+            found=str(error),
+            todo="Leave out what JSON cannot hold, or turn it into text.",
+        ) from error
 
 
 def _write_text(file: Path, text: str) -> None:
@@ -107,4 +102,5 @@ def _write_table(file: Path, table: pa.Table) -> None:
         use_dictionary=dictionary,
         column_encoding=split,
         row_group_size=ROW_GROUP,
+        write_page_checksum=True,
     )

@@ -1,0 +1,209 @@
+"""The main job as one function: data in, a classifier trained with recording, samples ranked, a report to act on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from gwa_attrib.datasets.labeled import LabeledData
+    from gwa_attrib.store import Run
+    from gwa_attrib.training import Plan
+
+    IntColumn = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found; also what ``gwa-attrib audit --json`` prints."""
+
+    run: str
+    """Folder of the run, with issues.parquet, issues.csv and the report in it."""
+    samples: int
+    classes: int
+    epochs: int
+    seconds: float
+    suspects: int
+    """Samples flagged as `is_label_issue`."""
+    estimated_errors: dict[str, int]
+    """`count`, `low`, `high`."""
+    report: str
+    truth: dict[str, float] | None
+    """How well the suspects meet the verified labels; None where there are none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; NaN as None."""
+        return {k: _without_nan(v) for k, v in asdict(self).items()}
+
+
+def audit(
+    data: str | Path | LabeledData,
+    out: str | Path,
+    *,
+    epochs: int | None = None,
+    budget: Literal["fast", "normal", "thorough"] = "normal",
+    model: str = "auto",
+    seed: int = 0,
+    label_column: str | None = None,
+    truth: str | None = None,
+    flip: float = 0.0,
+    flip_kind: Literal["symmetric", "pairs"] = "symmetric",
+    limit: int | None = None,
+    strict: bool = False,
+    overwrite: bool = False,
+) -> AuditResult:
+    """Audit the labels of a data set: train once with recording, rank, and write a report.
+
+    Args:
+        data: "digits", "fashion-mnist", an .npz, a folder of class folders, a .csv or .parquet; or `LabeledData`.
+        out: Folder for the run, new or empty.
+        epochs: Overrides the number of epochs of the budget.
+        budget: Width of the model and length of the training: "fast", "normal" or "thorough".
+        model: "auto", or "module:factory" for ``factory(input_shape, num_classes)``.
+        seed: Of the weights, the order of the samples, the augmentation and the flips.
+        label_column: Column or array with the labels.
+        truth: Column or array with verified labels: used to score the ranking, never to make it.
+        flip: Share of the labels to corrupt, to see how well they are found again.
+        flip_kind: "symmetric": any other class; "pairs": the class that looks most alike.
+        limit: Use only the first so many samples.
+        strict: Refuse a data set with unreadable files instead of leaving them out.
+        overwrite: Replace an earlier run in `out`.
+
+    Raises:
+        InputError: the data or an argument is not what it has to be; nothing was written.
+        RunExistsError: `out` is taken.
+    """
+    began = time.perf_counter()
+    from gwa_attrib.datasets import encode, load
+    from gwa_attrib.datasets.labeled import LabeledData
+    from gwa_attrib.evaluation import verified_labels
+    from gwa_attrib.training import plan_for
+
+    exclude = (truth,) if truth else ()
+    given = (
+        data
+        if isinstance(data, LabeledData)
+        else load(data, label_column=label_column, strict=strict, limit=limit, exclude=exclude)
+    )
+    verified = verified_labels(given.columns, truth, given.class_names) if truth else None
+    inputs = encode(given)
+    if flip:
+        verified = given.labels if verified is None else verified
+        given = flip_some(given, inputs, flip, flip_kind, seed)
+    plan = plan_for(given.kind, tuple(inputs.shape[1:]), len(given), budget, epochs)
+    settings = {"label_column": label_column, "truth": truth, "limit": limit, "flip": flip, "flip_kind": flip_kind}
+    config = {**source_of(given), **settings, "seed": seed, "budget": budget, "model": model, "plan": asdict(plan)}
+    path = train(given, inputs, plan, Path(out), config, overwrite=overwrite)
+    return conclude(path, given, verified, began)
+
+
+def flip_some(
+    data: LabeledData, inputs: Tensor, rate: float, kind: Literal["symmetric", "pairs"], seed: int
+) -> LabeledData:
+    """The data set with a share of its labels changed; the labels before that are the column `label_before_flip`."""
+    from gwa_attrib.datasets import flip_labels, look_alikes
+
+    pairs = look_alikes(data.name, inputs, data.labels) if kind == "pairs" else None
+    labels, _ = flip_labels(data.labels, len(data.class_names), rate, kind, seed, pairs)
+    return replace(data, labels=labels, columns={**data.columns, "label_before_flip": data.labels})
+
+
+def source_of(data: LabeledData) -> dict[str, Any]:
+    """What is needed to read the same data again, and to know that it is the same."""
+    return {
+        "data": data.source,
+        "name": data.name,
+        "kind": data.kind,
+        "fingerprint": data.fingerprint(),
+        "skipped": list(data.skipped),
+    }
+
+
+def train(
+    data: LabeledData, inputs: Tensor, plan: Plan, path: Path, config: Mapping[str, Any], *, overwrite: bool
+) -> Path:
+    """Train the configured model on the data and record it; the folder of the run."""
+    import torch
+
+    from gwa_attrib.models import build_model
+    from gwa_attrib.training import fit, seeded
+
+    with seeded(config["seed"]):
+        shape = tuple(inputs.shape[1:])
+        model = build_model(config["model"], data.kind, shape, len(data.class_names), plan.width)
+        recorder = fit(
+            model,
+            inputs,
+            torch.from_numpy(data.labels),
+            plan,
+            path,
+            seed=config["seed"],
+            class_names=data.class_names,
+            keys=data.keys,
+            columns=data.columns,
+            config=config,
+            overwrite=overwrite,
+        )
+    return recorder.path
+
+
+def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: float) -> AuditResult:
+    """Rank the samples of the finished run, score the ranking if the truth is known, and write tables and report."""
+    from gwa_attrib.analyses import rank
+    from gwa_attrib.evaluation import score_against
+    from gwa_attrib.export import write_tables
+    from gwa_attrib.report import report
+    from gwa_attrib.store import open_run
+
+    run = open_run(path)
+    scores = rank(run, "mislabeled")
+    write_tables(scores.to_frame(), path, "issues")
+    truth = None if verified is None else score_against(scores, data.labels, verified)
+    notes = [f"{len(data.skipped)} files were left out; the first: {data.skipped[0]}"] if data.skipped else []
+    page = report(run, data=data, scores=scores, truth=truth, notes=notes)
+    return AuditResult(
+        run=str(path),
+        samples=len(data),
+        classes=len(data.class_names),
+        epochs=len(run.epoch_numbers),
+        seconds=round(time.perf_counter() - began, 3),
+        suspects=int(scores.columns["is_label_issue"].sum()),
+        estimated_errors=dict(scores.meta["estimated_errors"]),
+        report=str(page),
+        truth=truth,
+    )
+
+
+def read_again(run: Run) -> tuple[LabeledData | None, str]:
+    """The data of an audited run, with the labels of the run; or None and the reason why not."""
+    from gwa_attrib.datasets import load
+    from gwa_attrib.errors import DataError
+
+    config = run.info["config"]
+    if "data" not in config:
+        return None, "The run was not made by an audit: pass the data to gwa.report(run, data=...) to see the samples."
+    try:
+        data = load(
+            config["data"],
+            label_column=config["label_column"],
+            limit=config["limit"],
+            exclude=(config["truth"],) if config["truth"] else (),
+        )
+    except DataError as error:
+        return None, f"The data could not be read again: {error}"
+    if data.fingerprint() != config["fingerprint"]:
+        return None, f"{config['data']} has changed since the audit, so its samples are not shown."
+    return replace(data, labels=run.labels.astype("int64")), ""
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,61 @@
+"""Score tables as files: parquet for programs, CSV for people and spreadsheets."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from gwa_attrib.errors import InputError, RunError
+
+_FORMULA = re.compile(r"^[=+\-@\t\r]")
+_NUMBER = re.compile(r"^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$", re.IGNORECASE)
+
+
+def neutralise(cell: object) -> object:
+    """Text that a spreadsheet would run as a formula, with an apostrophe in front; plain numbers as they are."""
+    if isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.match(cell):
+        return "'" + cell
+    return cell
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` with its index to a .parquet or .csv file, which appears whole.
+
+    Raises:
+        InputError: another kind of file.
+        RunError: the file cannot be written.
+    """
+    writers = {".parquet": _write_parquet, ".csv": _write_csv}
+    if path.suffix not in writers:
+        raise InputError(
+            expected="a file name that ends in .csv or .parquet", found=str(path), todo="Choose one of the two."
+        )
+    half = path.with_name(f".{path.name}.half")
+    try:
+        writers[path.suffix](frame, half)
+        half.replace(path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise RunError(
+            expected=f"to be able to write {path}",
+            found=f"{type(error).__name__}: {error}",
+            todo="Free space, fix the permissions, or name another file.",
+        ) from error
+
+
+def write_tables(frame: pd.DataFrame, folder: Path, name: str) -> None:
+    """Write `frame` as ``name.parquet`` and ``name.csv``."""
+    for suffix in (".parquet", ".csv"):
+        write_frame(frame, folder / f"{name}{suffix}")
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_parquet(path)
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    text = frame.copy()
+    for column in text.columns:
+        if not pd.api.types.is_numeric_dtype(text[column]):
+            text[column] = text[column].map(neutralise)
+    text.to_csv(path, lineterminator="\n")

@@ -1,0 +1,119 @@
+"""Models for `audit`: a default for each kind of data, and the user's own."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gwa_attrib.errors import InputError
+
+Factory = Callable[..., nn.Module]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions around a skip connection (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            *conv_norm(channels, channels), nn.ReLU(inplace=True), *conv_norm(channels, channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.inner(x))
+
+
+def conv_norm(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
+    """A 3×3 convolution and its batch normalisation."""
+    conv = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
+    return [conv, nn.BatchNorm2d(channels_out)]
+
+
+def residual_cnn(input_shape: tuple[int, int, int], num_classes: int, width: int = 32) -> nn.Sequential:
+    """A small residual network for images of 8 to 64 pixels; 7 convolutions, `width` channels at first.
+
+    Halves the resolution to 4 to 8 pixels and averages over them.
+    """
+    channels, height, _ = input_shape
+    layers = [
+        *conv_norm(channels, width, stride=2 if height > 32 else 1),
+        nn.ReLU(inplace=True),
+        *conv_norm(width, 2 * width, stride=2 if height > 8 else 1),
+        nn.ReLU(inplace=True),
+        ResidualBlock(2 * width),
+        *conv_norm(2 * width, 4 * width, stride=2),
+        nn.ReLU(inplace=True),
+        ResidualBlock(4 * width),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4 * width, num_classes),
+    ]
+    net = nn.Sequential(*layers)
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def mlp(input_shape: tuple[int], num_classes: int, width: int = 256) -> nn.Sequential:
+    """Two hidden layers with dropout, for tables and embedded texts."""
+    return nn.Sequential(
+        nn.Linear(input_shape[0], width),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(width, num_classes),
+    )
+
+
+def build_model(spec: str, kind: str, input_shape: tuple[int, ...], num_classes: int, width: int) -> nn.Module:
+    """The model of ``--model``: "auto", or "module:factory" called as ``factory(input_shape, num_classes)``.
+
+    Raises:
+        InputError: the factory cannot be found, or does not make a module that maps a batch to one logit per class.
+    """
+    if spec == "auto":
+        default: Factory = residual_cnn if kind == "image" else mlp
+        return default(input_shape, num_classes, width)
+    model: Any = find_factory(spec)(input_shape, num_classes)
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            expected=f"{spec} to return a torch.nn.Module",
+            found=type(model).__name__,
+            todo="Write `def factory(input_shape, num_classes): return MyModel(...)`.",
+        )
+    _check_output(model, spec, input_shape, num_classes)
+    return model
+
+
+def find_factory(spec: str) -> Factory:
+    """The function that "module:function" names.
+
+    Raises:
+        InputError: there is none.
+    """
+    module, _, name = spec.partition(":")
+    try:
+        factory: Factory = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            expected="--model to be 'auto' or 'module:factory', such as my_models:make_net",
+            found=f"{spec!r}: {type(error).__name__}: {error}",
+            todo="Run the command where `import module` works, and name a function of that module.",
+        ) from error
+    return factory
+
+
+def _check_output(model: nn.Module, spec: str, input_shape: tuple[int, ...], num_classes: int) -> None:
+    model.eval()
+    with torch.no_grad():
+        output = model(torch.zeros(2, *input_shape))
+    model.train()
+    if not isinstance(output, Tensor) or output.shape != (2, num_classes):
+        found = f"shape {list(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise InputError(
+            expected=f"the model of {spec} to map a batch of shape {[2, *input_shape]} to logits {[2, num_classes]}",
+            found=found,
+            todo="Return raw logits, one per class.",
+        )

@@ -1,0 +1,47 @@
+"""Whether a folder may become a run, and making room in it: an earlier run may be replaced, nothing else is touched."""
+
+from pathlib import Path
+
+from gwa_attrib.errors import RunError, RunExistsError
+from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, TMP, PartName
+
+
+def claim(root: Path, *, overwrite: bool) -> None:
+    """Make sure that a new run may be written to `root`; with `overwrite` by deleting the run that is there.
+
+    Raises:
+        RunExistsError: the folder holds something.
+        RunError: the earlier run cannot be deleted.
+    """
+    if not root.exists():
+        return
+    if not root.is_dir() or (any(root.iterdir()) and not (root / RUN_FILE).is_file()):
+        raise RunExistsError(
+            expected=f"{root} to be new or an empty folder",
+            found="other files there, and no run" if root.is_dir() else "a file",
+            todo="Choose another folder; what is not a run is never overwritten.",
+        )
+    if not (root / RUN_FILE).is_file():
+        return
+    if not overwrite:
+        raise RunExistsError(
+            expected=f"{root} to be new or an empty folder",
+            found="an earlier run there",
+            todo="Choose another folder, or replace the earlier run with overwrite=True (--overwrite).",
+        )
+    try:
+        for file in _files_of_run(root):
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            expected=f"to be able to delete the earlier run in {root}",
+            found=f"{type(error).__name__}: {error}",
+            todo="Fix the permissions, or choose another folder.",
+        ) from error
+
+
+def _files_of_run(root: Path) -> list[Path]:
+    """What a recorder wrote; run.json last, so that a deletion that fails half-way can be repeated."""
+    parts = [path for folder in (OBSERVATIONS, EPOCHS) for path in (root / folder).glob("*") if PartName.parse(path)]
+    halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
+    return [*parts, *halves, root / SAMPLES_FILE, root / RUN_FILE]
