@@ -1,68 +1,36 @@
-"""How many labels are wrong: the confident joint of Northcutt, Jiang & Chuang 2021 (arXiv 1911.00068).
+"""How many labels are wrong, from the odds against each: a count at even-handed odds, between a strict and a lax one.
 
-A sample counts for a class when its probability of that class reaches what the samples with that label have on average;
-the counts of given label against that class are then scaled to the number of samples of each label.
+A run has no truth to calibrate against, so the interval is no confidence interval: it is what the count becomes under
+stricter and laxer odds, and it is wide where the odds are spread out, as they are when the model itself is often unsure.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-BETWEEN = 1.96
-"""Standard errors of the counts that the interval is widened by."""
+STRICT, EVEN, LAX = 4.0, 2.0, 1.0
+"""How many times likelier than the given label another class is: for `low`, `count` and `high`."""
 
 
 @dataclass(frozen=True)
 class ErrorCount:
-    """Estimated number of wrong labels, with an interval that it should be in."""
+    """Estimated number of wrong labels."""
 
     count: int
+    """Samples with another class at least twice as likely as the given label."""
     low: int
-    """Samples that another class explains with confidence, less the sampling error of that number."""
+    """At least four times as likely."""
     high: int
-    """Samples whose consensus is another class at all, with the sampling error."""
+    """More likely at all."""
 
 
-def class_thresholds(
-    p_label: Float[np.ndarray, " sample"], labels: Int[np.ndarray, " sample"], classes: int
-) -> Float[np.ndarray, " class"]:
-    """Mean probability of the label over the samples with that label; infinite for a class without samples."""
-    seen = ~np.isnan(p_label)
-    number = np.bincount(labels[seen], minlength=classes)
-    total = np.bincount(labels[seen], weights=p_label[seen], minlength=classes)
-    return np.where(number > 0, total / np.maximum(number, 1), np.inf)
+def count_errors(log_odds: Float[np.ndarray, " sample"]) -> ErrorCount:
+    """Count the samples by their log-odds against the given label; NaN (never seen) counts for nothing."""
+    count, low, high = (int(np.sum(log_odds > np.log(odds))) for odds in (EVEN, STRICT, LAX))
+    return ErrorCount(count, low, high)
 
 
-def confident_class(
-    probabilities: Float[np.ndarray, "sample class"], thresholds: Float[np.ndarray, " class"]
-) -> Int[np.ndarray, " sample"]:
-    """The likeliest of the classes that a sample reaches the threshold of; -1 if it reaches none."""
-    reached = np.where(probabilities >= thresholds - 1e-6, probabilities, -1.0)
-    return np.where(reached.max(axis=1) > 0, reached.argmax(axis=1), -1)
-
-
-def count_errors(
-    labels: Int[np.ndarray, " sample"],
-    confident: Int[np.ndarray, " sample"],
-    predicted: Int[np.ndarray, " sample"],
-) -> ErrorCount:
-    """Count the errors among the seen samples (label and prediction not negative).
-
-    Args:
-        labels: Given labels.
-        confident: The class of each sample in the confident joint, -1 for none.
-        predicted: The consensus of each sample.
-    """
-    joint = (labels >= 0) & (confident >= 0)
-    surely = int(np.sum(confident[joint] != labels[joint]))
-    share = np.zeros(labels.max(initial=0) + 1)
-    number = np.bincount(labels[joint], minlength=len(share))
-    np.add.at(share, labels[joint], confident[joint] != labels[joint])
-    share = share / np.maximum(number, 1)
-    seen = labels >= 0
-    count = round(float(np.sum(share[labels[seen]])))
-    differing = int(np.sum(predicted[seen] != labels[seen]))
-    low = int(max(0.0, surely - BETWEEN * np.sqrt(surely)))
-    high = int(np.ceil(differing + BETWEEN * np.sqrt(differing)))
-    return ErrorCount(count, min(low, count), min(max(high, count), int(seen.sum())))
+def is_issue(log_odds: Float[np.ndarray, " sample"]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """The samples that make up `ErrorCount.count`."""
+    return np.asarray(log_odds > np.log(EVEN))

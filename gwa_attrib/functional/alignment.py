@@ -54,7 +54,8 @@ def row_norm(x: Float[Tensor, "sample column"]) -> Float[Tensor, " sample"]:
         return x.new_zeros(x.shape[0])
     largest = x.abs().amax(dim=1)
     scale = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
-    return scale * torch.linalg.vector_norm(x / scale.unsqueeze(1), dim=1)
+    norm: Tensor = scale * torch.linalg.vector_norm(x / scale.unsqueeze(1), dim=1)
+    return norm
 
 
 def head_alignment(
