@@ -4,8 +4,8 @@
     python benchmarks/audit.py digits-symmetric-10         some of them
 
 Cells: digits and Fashion-MNIST (first 10,000 training images) with 10 % symmetric flips, Fashion-MNIST with 10 % flips
-between look-alike classes, and CIFAR-10N `random1` (17.8 % human label errors in 10,000 images) if its file is given with
---cifar10n. Seed 0, default budget.
+between look-alike classes, and CIFAR-10N `random1` (17.8 % human label errors in 10,000 images) if its file is given
+with --cifar10n. Default budget.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ import numpy as np
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
-from gwa_attrib.datasets import load
 from gwa_attrib.evaluation import score_against
 
 REQUIRED = {

@@ -108,9 +108,11 @@ def flip_some(
     data: LabeledData, inputs: Tensor, rate: float, kind: Literal["symmetric", "pairs"], seed: int
 ) -> LabeledData:
     """The data set with a share of its labels changed; the labels before that are the column `label_before_flip`."""
-    from gwa_attrib.datasets import flip_labels, look_alikes
+    from gwa_attrib.datasets.flip import flip_labels, known_look_alikes, look_alikes
 
-    pairs = look_alikes(data.name, inputs, data.labels) if kind == "pairs" else None
+    pairs = None
+    if kind == "pairs":
+        pairs = known_look_alikes(data.class_names) or look_alikes(inputs, data.labels)
     labels, _ = flip_labels(data.labels, len(data.class_names), rate, kind, seed, pairs)
     return replace(data, labels=labels, columns={**data.columns, "label_before_flip": data.labels})
 

@@ -12,7 +12,7 @@ with gwa.record(model, "runs/a", num_samples=len(train_set)) as recorder:
 
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from gwa_attrib.capture.arguments import check_lengths, check_loss, check_names, checked_ids, checked_signals
 from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.checks import due, measure, verify
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
@@ -31,7 +32,7 @@ from gwa_attrib.errors import InputError, StepOrderError
 from gwa_attrib.functional.central_moments import moments
 from gwa_attrib.functional.observation import observe
 from gwa_attrib.store.new_run import new_info
-from gwa_attrib.store.schema import SIGNALS, TOP, PartName
+from gwa_attrib.store.schema import TOP, PartName
 from gwa_attrib.store.summaries import EpochSummary, merge, summary_row
 from gwa_attrib.store.writer import RunWriter
 
@@ -123,7 +124,7 @@ class Recorder:
         ids = self._ids if sample_ids is None else torch.as_tensor(sample_ids)
         self._ids = None
         targets = targets.detach()
-        ids = _checked_ids(batch, targets, ids)
+        ids = checked_ids(batch.logits, targets, ids)
         with torch.no_grad():
             if self._step == 0:
                 self._meet_head(batch)
@@ -152,6 +153,7 @@ class Recorder:
                 found=f"{len(names)}",
                 todo="Pass class_names with one name per class, or name the right head with head=....",
             )
+        check_loss(**self._loss, classes=classes)
         self._samples.num_classes = classes
         self._writer.update_info({"head": batch.name, "class_names": names})
 
@@ -195,7 +197,7 @@ class Recorder:
         return EpochSummary(**{k: v for k, v in merge([row]).items() if k in EpochSummary.__dataclass_fields__})
 
     def _summary(
-        self, ids: np.ndarray[Any, Any], alignment: Tensor, changed: int | None, metrics: Mapping[str, float]
+        self, ids: np.ndarray[Any, np.dtype[Any]], alignment: Tensor, changed: int | None, metrics: Mapping[str, float]
     ) -> dict[str, Any]:
         facts = {
             "negative": int((alignment < 0).sum()),
@@ -206,30 +208,6 @@ class Recorder:
             "seconds": time.perf_counter() - self._epoch_began,
         }
         return summary_row(self._epoch, 0, moments(alignment), facts, metrics)
-
-
-def _checked_ids(batch: HeadBatch, targets: Tensor, ids: Tensor | None) -> Tensor:
-    """The ids, if there is one for each target and each row of logits."""
-    if ids is None:
-        raise InputError(
-            expected="to know which samples are in the batch",
-            found="no ids: the batch did not come from recorder.batches(loader)",
-            todo="Iterate over recorder.batches(loader), or pass recorder.step(targets, sample_ids=ids).",
-        )
-    if ids.dim() != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
-        raise InputError(
-            expected="sample ids as whole numbers of shape [sample]",
-            found=f"{ids.dtype} of shape {list(ids.shape)}",
-            todo="Pass the positions of the samples in the training set.",
-        )
-    rows, classes = batch.logits.shape
-    if not (len(ids) == len(targets) == rows) or (targets.dim() == 2 and targets.shape[1] != classes):
-        raise InputError(
-            expected=f"one target and one id per row of logits, of shape {[rows, classes]}",
-            found=f"targets of shape {list(targets.shape)} and {len(ids)} ids",
-            todo="Pass the targets of the batch that just went backward, whole.",
-        )
-    return ids.to(torch.int64, copy=True)
 
 
 def record(
@@ -271,50 +249,19 @@ def record(
         HeadError: the model has no linear layer, or none of that name.
         InputError: wrong lengths, or unknown signals.
     """
-    chosen = _checked_signals(signals)
-    for name, given in {"keys": keys, **(columns or {})}.items():
-        if given is not None and len(given) != num_samples:
-            raise InputError(
-                expected=f"{num_samples} entries in {name!r}, one per sample",
-                found=f"{len(given)}",
-                todo="Pass num_samples=len(train_set), and one entry per sample.",
-            )
-    if num_samples < 1:
-        raise InputError(
-            expected="at least one sample", found=f"num_samples={num_samples}", todo="Pass num_samples=len(train_set)."
-        )
+    chosen = checked_signals(signals)
     check_names("column", columns or {}, ("sample_id", "key", "label"))
-    facts: dict[str, Any] = {} if keys is None else {"key": [str(key) for key in keys]}
+    check_loss(label_smoothing, class_weight)
+    facts = {**({} if keys is None else {"key": [str(key) for key in keys]}), **(columns or {})}
+    check_lengths(num_samples, facts)
     capture = HeadCapture(model, head)
     info = new_info(class_names=class_names, signals=chosen, num_samples=num_samples, config=config or {})
     return Recorder(
         RunWriter.create(path, info, overwrite=overwrite),
         capture,
-        SampleBook(num_samples, len(class_names) if class_names else None, {**facts, **(columns or {})}),
+        SampleBook(num_samples, len(class_names) if class_names else None, facts),
         signals=chosen,
         optimizer=optimizer,
         label_smoothing=label_smoothing,
         class_weight=class_weight,
     )
-
-
-def check_names(what: str, given: Iterable[str], reserved: Iterable[str]) -> None:
-    """Raise InputError for a name that would replace something of ours."""
-    taken = sorted(set(given) & set(reserved))
-    if taken:
-        raise InputError(
-            expected=f"{what} names other than {', '.join(reserved)}",
-            found=", ".join(taken),
-            todo="Choose other names.",
-        )
-
-
-def _checked_signals(signals: Sequence[str] | None) -> tuple[str, ...]:
-    unknown = [name for name in signals or () if name not in SIGNALS]
-    if unknown:
-        raise InputError(
-            expected=f"signals out of {', '.join(SIGNALS)}",
-            found=", ".join(map(repr, unknown)),
-            todo="Leave signals=None to store all of them.",
-        )
-    return SIGNALS if signals is None else tuple(name for name in SIGNALS if name in {"alignment", *signals})

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from gwa_attrib.errors import InputError
 
-Column = np.ndarray[Any, Any]
+Column = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)

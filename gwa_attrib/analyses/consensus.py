@@ -59,6 +59,6 @@ def _block(run: Run, block: slice, classes: int) -> Float[Tensor, "sample class"
     return total / torch.where(seen > 0, seen, torch.nan).unsqueeze(1)
 
 
-def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
+def _tensor(array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:
     """Without a copy where torch allows it: not of memory that may not be written to."""
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))

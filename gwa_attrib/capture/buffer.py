@@ -27,7 +27,7 @@ class EpochBuffer:
 
     def __init__(self) -> None:
         self._waiting: list[Tensor] = []
-        self._values: list[np.ndarray[Any, Any]] = []
+        self._values: list[np.ndarray[Any, np.dtype[Any]]] = []
         self._ids: list[Tensor] = []
         self._steps: list[tuple[int, float]] = []
         self._on_device = 0
@@ -74,7 +74,7 @@ class EpochBuffer:
         return pa.table(columns, schema=schema)
 
 
-def _column(field: pa.Field, values: np.ndarray[Any, Any]) -> pa.Array:
+def _column(field: pa.Field, values: np.ndarray[Any, np.dtype[Any]]) -> pa.Array:
     if not pa.types.is_fixed_size_list(field.type):
         return pa.array(values.astype(field.type.to_pandas_dtype()))
     flat = np.ascontiguousarray(values).reshape(-1).astype(field.type.value_type.to_pandas_dtype())

@@ -32,8 +32,8 @@ def verified_labels(columns: Mapping[str, Any], name: str, class_names: Sequence
         )
     values = pd.Series(np.asarray(columns[name]))
     number = {text: i for i, text in enumerate(class_names)}
-    labels = values.map(lambda value: number.get(_text(value), FOREIGN)).to_numpy(dtype=np.int64)
-    labels[values.isna().to_numpy()] = UNVERIFIED
+    found = values.map(lambda value: number.get(_text(value), FOREIGN)).to_numpy(dtype=np.int64)
+    labels = np.where(values.isna(), UNVERIFIED, found)
     if not (labels >= 0).any():
         raise InputError(
             expected=f"values of {name!r} to be among the classes {', '.join(class_names[:10])}",
@@ -43,7 +43,7 @@ def verified_labels(columns: Mapping[str, Any], name: str, class_names: Sequence
     return labels
 
 
-def score_against(scores: Scores, given: IntColumn, verified: IntColumn) -> dict[str, float]:
+def score_against(scores: Scores, given: IntColumn, verified: IntColumn) -> dict[str, Any]:
     """`mislabel_metrics` over the samples with a verified label."""
     known = verified != UNVERIFIED
     some = Scores(scores.values[known], scores.sample_ids[known], method=scores.method, suspect=scores.suspect)

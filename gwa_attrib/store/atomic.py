@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from gwa_attrib.errors import RunError
@@ -24,15 +25,20 @@ def atomic_write(root: Path, target: Path, write: Callable[[Path], None]) -> Non
         half.replace(target)
         _fsync(target.parent)
     except OSError as error:
-        half.unlink(missing_ok=True)
+        _forget(half)
         raise RunError(
             expected=f"to be able to write {target}",
             found=f"{type(error).__name__}: {error}",
             todo="Free space or fix the permissions. What was written before this file is whole and can be read.",
         ) from error
     except BaseException:
-        half.unlink(missing_ok=True)
+        _forget(half)
         raise
+
+
+def _forget(half: Path) -> None:
+    with suppress(OSError):
+        half.unlink()
 
 
 def _fsync(path: Path) -> None:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 
 from gwa_attrib.errors import RunFormatError
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def positions(sample_ids: Int[np.ndarray, " sample"], ids: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:

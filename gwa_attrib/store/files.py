@@ -86,16 +86,16 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     Raises:
         RunFormatError: the file is damaged, or lacks a column.
     """
-    try:
-        with open_parquet(path) as file:
-            missing = [c for c in columns or () if c not in file.schema_arrow.names]
-            if not missing:
+    with open_parquet(path) as file:
+        present = file.schema_arrow.names
+        missing = [column for column in columns or () if column not in present]
+        if not missing:
+            try:
                 return file.read(columns=list(columns) if columns is not None else None)
-            present = ", ".join(file.schema_arrow.names)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(path, error) from error
     raise RunFormatError(
         expected=f"columns {', '.join(missing)} in {path}",
-        found=f"only {present}",
+        found=f"only {', '.join(present)}",
         todo="Record the run with these signals: gwa.record(..., signals=None) stores all of them.",
     )

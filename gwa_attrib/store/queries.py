@@ -11,7 +11,7 @@ import narwhals as nw
 
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.store.files import parts
-from gwa_attrib.store.run import Run
+from gwa_attrib.store.run import Run, no_epoch
 from gwa_attrib.store.schema import OBSERVATIONS
 
 ENGINES = ("duckdb", "polars", "pyarrow")
@@ -21,8 +21,15 @@ def scan(run: Run, engine: str = "duckdb") -> Any:
     """All observations of the run (of repeated epochs the latest attempt) as a narwhals frame of the engine.
 
     `duckdb` and `polars` are lazy (`.to_native()` gives their own object, `.collect()` the result); `pyarrow` reads.
+
+    Raises:
+        RunFormatError: the run has no epoch yet.
+        InputError: another engine.
+        MissingDependencyError: the engine is not installed.
     """
     files = [str(path) for paths in parts(run.path / OBSERVATIONS).values() for path in paths]
+    if not files:
+        raise no_epoch(run)
     if engine == "duckdb":
         import duckdb
 
@@ -34,7 +41,7 @@ def scan(run: Run, engine: str = "duckdb") -> Any:
             raise MissingDependencyError(
                 expected="polars", found="it is not installed", todo="Run `pip install polars`."
             ) from error
-        return nw.from_native(polars.scan_parquet(files))
+        return nw.from_native(polars.scan_parquet(files, glob=False))
     if engine == "pyarrow":
         return nw.from_native(run.observations())
     raise InputError(expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them.")

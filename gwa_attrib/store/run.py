@@ -35,7 +35,7 @@ class Run:
             RunFormatError: the run has no epoch yet.
         """
         if not (self.path / SAMPLES_FILE).exists():
-            raise _no_epoch(self)
+            raise no_epoch(self)
         frame: pd.DataFrame = read_table(self.path / SAMPLES_FILE).to_pandas()
         return frame.sort_values("sample_id", ignore_index=True)
 
@@ -64,7 +64,7 @@ class Run:
         chosen = files if epoch is None else {epoch: files.get(epoch, [])}
         tables = [read_table(path, columns) for paths in chosen.values() for path in paths]
         if not tables:
-            raise _no_epoch(self)
+            raise no_epoch(self)
         return pa.concat_tables(tables)
 
     def by_epoch(self, *names: str) -> Iterator[tuple[int, dict[str, Array]]]:
@@ -75,9 +75,12 @@ class Run:
         are none. `correct`: 1.0, 0.0 or NaN. Raises RunFormatError where a column was not recorded.
         """
         sample_ids, labels = self.sample_ids, self.labels
+        files = parts(self.path / OBSERVATIONS)
         stored = tuple(dict.fromkeys("pred" if name == "correct" else name for name in names))
-        for epoch in self.epoch_numbers:
-            table = self.observations(("sample_id", *stored), epoch=epoch)
+        for epoch in files:
+            table = self.observations(("sample_id", "step", *stored), epoch=epoch)
+            if len(files[epoch]) > 1:
+                table = table.sort_by("step")  # so that the last observation is the last, whichever process made it
             where = positions(sample_ids, table["sample_id"].to_numpy())
             dense = {name: _dense(name, table[name], where, len(sample_ids)) for name in stored}
             if "correct" in names:
@@ -101,7 +104,7 @@ class Run:
             )
         epochs = self.epoch_numbers
         if not epochs:
-            raise _no_epoch(self)
+            raise no_epoch(self)
         matrix = np.full((len(epochs), len(self.sample_ids)), np.nan, dtype=np.float32)
         for row, (_, dense) in zip(matrix, self.by_epoch(name), strict=True):
             row[:] = np.where(dense[name] < 0, np.nan, dense[name]) if name == "pred" else dense[name]
@@ -133,7 +136,8 @@ def open_run(path: str | Path) -> Run:
     return Run(root, read_info(root))
 
 
-def _no_epoch(run: Run) -> RunFormatError:
+def no_epoch(run: Run) -> RunFormatError:
+    """The error of asking a run for what it has not recorded."""
     return RunFormatError(
         expected=f"a recorded epoch in {run.path}",
         found=f"epochs {list(run.epoch_numbers)}",

@@ -31,7 +31,7 @@ FLOAT_SIGNALS = ("alignment", "loss", "margin", "p_label", "el2n", "grad_norm", 
 TOP_SIGNALS = ("top_class", "top_prob")
 SIGNALS = (*FLOAT_SIGNALS, *TOP_SIGNALS)
 
-_NAME = re.compile(r"^epoch=(\d{5,})-rank=(\d{5,})-a(\d+)\.parquet$")
+_NAME = re.compile(r"epoch=([0-9]{5,})-rank=([0-9]{5,})-a([0-9]+)\.parquet")
 
 
 @dataclass(frozen=True, order=True)
@@ -48,7 +48,7 @@ class PartName:
     @classmethod
     def parse(cls, path: Path) -> "PartName | None":
         """None for a file that is not part of a run."""
-        match = _NAME.match(path.name)
+        match = _NAME.fullmatch(path.name)
         return cls(*(int(group) for group in match.groups())) if match else None
 
 

@@ -1,0 +1,26 @@
+"""Data sets with given labels: what `audit` reads, the same data as a tensor, and labels made wrong on purpose."""
+
+import gwa_attrib.datasets.csv_file
+import gwa_attrib.datasets.digits
+import gwa_attrib.datasets.fashion_mnist
+import gwa_attrib.datasets.image_folder
+import gwa_attrib.datasets.npz
+import gwa_attrib.datasets.parquet_file  # noqa: F401  (importing a reader registers it)
+from gwa_attrib.datasets.encode import encode
+from gwa_attrib.datasets.flip import flip_kinds, flip_labels, known_look_alikes, look_alikes
+from gwa_attrib.datasets.labeled import LabeledData
+from gwa_attrib.datasets.labels import class_positions
+from gwa_attrib.datasets.load import load
+from gwa_attrib.datasets.reading import readers
+
+__all__ = [
+    "LabeledData",
+    "class_positions",
+    "encode",
+    "flip_kinds",
+    "flip_labels",
+    "known_look_alikes",
+    "load",
+    "look_alikes",
+    "readers",
+]

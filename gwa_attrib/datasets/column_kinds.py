@@ -1,0 +1,50 @@
+"""What the columns of a table are: numbers, categories, free text, or the identity of a row."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+ID_NAMES = frozenset(("id", "index", "key", "sample_id", "__index_level_0__"))
+"""Names of columns that identify rows; the last is what pandas calls a saved index in a .parquet."""
+
+MANY_WORDS = 3
+"""Texts have more words than this on average; categories do not."""
+
+
+def column_kind(column: pd.Series) -> Literal["numeric", "categorical", "text"]:
+    """Numbers are numeric; strings with more than 3 words on average, most of them different, are text; the rest,
+    bools among them, categorical."""
+    if is_numeric_dtype(column.dtype) and not is_bool_dtype(column.dtype):
+        return "numeric"
+    return "text" if not is_bool_dtype(column.dtype) and is_free_text(column) else "categorical"
+
+
+def is_free_text(column: pd.Series) -> bool:
+    """Whether strings are sentences rather than categories."""
+    present = [value for value in column if isinstance(value, str)]
+    if not present or len(set(present)) <= len(present) / 2:
+        return False
+    return float(np.mean([len(value.split()) for value in present])) > MANY_WORDS
+
+
+def is_identity(name: str, column: pd.Series) -> bool:
+    """Whether the column names rows: none missing, all different, and either strings without spaces, or `name` says so.
+
+    So is the nameless column of a .csv that pandas wrote its index into, and what pandas calls it when it reads it.
+    """
+    if column.isna().any() or not column.is_unique:
+        return False
+    if is_identity_name(name):
+        return True
+    return not is_numeric_dtype(column.dtype) and all(isinstance(v, str) and v and not _has_space(v) for v in column)
+
+
+def is_identity_name(name: str) -> bool:
+    """Whether a column of this name is an identity as soon as its values are all different."""
+    return name.strip().lower() in ID_NAMES or name == "" or name.startswith("Unnamed: ")
+
+
+def _has_space(text: str) -> bool:
+    return len(text.split()) != 1 or text != text.strip()

@@ -1,0 +1,17 @@
+"""Section: a part of the report. To add one, write a file in `sections/` and name its function in `SECTIONS`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and the values of its template, ``templates/sections/<name>.html``."""
+
+    name: str
+    """Name of the template, and the anchor in the page."""
+    title: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    short: str | None = None
+    """In the table of contents; `title` if None."""

@@ -1,0 +1,155 @@
+"""Generalisation over the epochs: mean alignment, GWA where it is reliable, and accuracies."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from gwa_attrib.report.context import Context
+from gwa_attrib.report.figure import CALM, INK, MUTED, PALE, draw, plain_axes
+from gwa_attrib.report.section import Section
+from gwa_attrib.report.wording import number, percent, shortened, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
+"""Line and marker of the curves in one panel: told apart without colour."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A number per epoch; high is good."""
+
+    name: str
+    values: Float[np.ndarray, " epoch"]
+    marked: bool = True
+    """Whether its highest value is the best. Of the training accuracy it is not: wrong labels can be learnt too."""
+
+    @property
+    def best(self) -> int | None:
+        """Position of its highest value; the first of equals; None without a value."""
+        return None if np.isnan(self.values).all() else int(np.nanargmax(self.values))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves with one unit."""
+
+    unit: str
+    curves: tuple[Curve, ...]
+
+
+def generalisation(context: Context) -> Section:
+    """One panel for each of the measures that has a value, and the numbers of every epoch."""
+    panels = panels_of(context)
+    numbers = np.array(context.signals.epochs)
+    unreliable = numbers[~context.reliable]
+    values: dict[str, Any] = {
+        "figure": None,
+        "drawable": bool(panels),
+        "best": [_best(curve, numbers) for panel in panels for curve in panel.curves if curve.marked],
+        "unreliable": len(unreliable) if any(panel.unit == "GWA" for panel in panels) else 0,
+        "validated": any(len(panel.curves) > 1 for panel in panels),
+        "table": _table(context),
+        "metrics": [visible(name) for name in context.metrics],
+    }
+    if panels and len(numbers) > 1:
+        title = "Curves over the epochs: " + ", ".join(curve.name for panel in panels for curve in panel.curves)
+
+        def paint(figure: "Figure") -> None:
+            grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)
+            for axes, panel in zip(grid.flat, panels, strict=True):
+                _panel(axes, panel, numbers)
+            grid[-1, 0].set_xlabel("epoch")
+            figure.align_ylabels()
+
+        values["figure"] = draw("generalisation", title, (1040, 60 + 145 * len(panels)), paint)
+    return Section("generalisation", "Generalisation over the epochs", values)
+
+
+def panels_of(context: Context) -> list[Panel]:
+    """Mean alignment; GWA in reliable epochs; the training accuracy and metrics that are accuracies by their name."""
+    gwa = np.where(context.reliable, context.column("gwa"), np.nan)
+    accuracies = [Curve("training accuracy", context.signals.accuracy, marked=False)]
+    accuracies += [
+        Curve(shortened(visible(name), 40), context.column(name)) for name in context.metrics if is_accuracy(name)
+    ]
+    panels = [
+        Panel("mean alignment", (Curve("mean alignment", context.column("mean")),)),
+        Panel("GWA", (Curve("GWA", gwa),)),
+        Panel("accuracy", tuple(accuracies)),
+    ]
+    drawable = [Panel(panel.unit, tuple(curve for curve in panel.curves if curve.best is not None)) for panel in panels]
+    return [panel for panel in drawable if panel.curves]
+
+
+def is_accuracy(name: str) -> bool:
+    """Whether a metric is drawn beside the training accuracy, which is known without it."""
+    words = name.lower().replace("/", "_").replace("-", "_").split("_")
+    return any(word.startswith("acc") for word in words) and not any(word.startswith("train") for word in words)
+
+
+def _best(curve: Curve, numbers: np.ndarray[Any, np.dtype[Any]]) -> dict[str, str]:
+    at = curve.best or 0
+    return {"name": curve.name, "epoch": str(numbers[at]), "value": number(float(curve.values[at]), 3)}
+
+
+def _panel(axes: "Axes", panel: Panel, numbers: np.ndarray[Any, np.dtype[Any]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    plain_axes(axes)
+    for curve, (line, marker) in zip(panel.curves, LINES * len(panel.curves), strict=False):
+        colour = CALM if curve is panel.curves[0] else INK
+        axes.plot(numbers, curve.values, line, marker=marker, markersize=3.5, color=colour, label=curve.name)
+        if curve.marked and curve.best is not None:
+            at = (numbers[curve.best], curve.values[curve.best])
+            axes.plot(*at, marker, markersize=10, markerfacecolor="none", color=colour)
+            axes.annotate(
+                f"{at[0]}", at, xytext=(0, 9), textcoords="offset points", ha="center", fontsize=11, color=colour
+            )
+    if panel.unit == "GWA":
+        _mark_unreliable(axes, panel.curves[0], numbers)
+    axes.margins(x=0.02, y=0.3)
+    axes.set_ylabel(panel.unit)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(panel.curves) > 1:
+        axes.legend(loc="lower right", ncols=len(panel.curves))
+
+
+def _mark_unreliable(axes: "Axes", gwa: Curve, numbers: np.ndarray[Any, np.dtype[Any]]) -> None:
+    missing = numbers[np.isnan(gwa.values)]
+    for i, epoch in enumerate(missing):
+        label = "not reliable" if i == 0 else None
+        axes.axvspan(epoch - 0.5, epoch + 0.5, facecolor="none", edgecolor=PALE, hatch="///", linewidth=0, label=label)
+    if len(missing):
+        axes.legend(loc="lower right", labelcolor=MUTED)
+
+
+def _table(context: Context) -> list[list[str]]:
+    """The rows of the table of all epochs, as its template has the columns."""
+    columns = {
+        name: context.column(name)
+        for name in ("n", "mean", "excess_kurtosis", "gwa", "fraction_negative", "coverage", "prediction_changes")
+    }
+    rows = []
+    for i, epoch in enumerate(context.signals.epochs):
+        at = {name: float(values[i]) for name, values in columns.items()}
+        rows.append(
+            [
+                str(epoch),
+                number(at["n"], 0),
+                number(at["mean"], 4),
+                number(at["excess_kurtosis"], 2),
+                number(at["gwa"], 4),
+                "yes" if context.reliable[i] else "no",
+                percent(at["fraction_negative"]),
+                percent(at["coverage"]),
+                number(at["prediction_changes"], 0),
+                percent(float(context.signals.accuracy[i])),
+                *(number(float(context.column(name)[i]), 4) for name in context.metrics),
+            ]
+        )
+    return rows

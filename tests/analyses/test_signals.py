@@ -1,0 +1,92 @@
+"""Every registered analysis, on a run of a real training, against the trajectories it is made of."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import gwa_attrib as gwa
+from gwa_attrib.analyses import analyses
+from gwa_attrib.errors import RunFormatError, UnknownNameError
+
+EPOCHS, SAMPLES, CLASSES = 4, 61, 3
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> gwa.Run:
+    torch.manual_seed(0)
+    x = torch.randn(SAMPLES, 5)
+    y = (x[:, 0] > 0).long() + (x[:, 1] > 0.5).long()
+    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, CLASSES))
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    path = tmp_path_factory.mktemp("runs") / "run"
+    with gwa.record(model, path, num_samples=SAMPLES) as recorder:
+        for _ in range(EPOCHS):
+            for xb, yb in recorder.batches(DataLoader(TensorDataset(x, y), 16, shuffle=True, drop_last=True)):
+                F.cross_entropy(model(xb), yb).backward()
+                recorder.step(yb)
+                optimizer.step()
+                optimizer.zero_grad()
+            recorder.end_epoch()
+    return gwa.open_run(path)
+
+
+@pytest.mark.parametrize("name", analyses.names())
+def test_every_analysis_scores_every_sample_and_states_its_direction(run: gwa.Run, name: str) -> None:
+    scores = gwa.rank(run, name)
+    assert scores.method == name
+    assert scores.suspect == analyses[name].suspect
+    assert scores.meta["source"]
+    assert scores.values.shape == (SAMPLES,)
+    never = np.isnan(run.trajectory("loss")).all(axis=0)
+    np.testing.assert_array_equal(np.isnan(scores.values), never)
+    assert len(scores.to_frame()) == SAMPLES
+
+
+MEANS = {"alignment": "alignment", "aum": "margin", "confidence": "p_label", "el2n": "el2n", "loss": "loss"}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_a_mean_is_the_mean_of_what_was_seen(run: gwa.Run, name: str) -> None:
+    rows = run.observations().to_pandas().groupby("sample_id")[MEANS[name]].mean()
+    scores = gwa.rank(run, name)
+    np.testing.assert_allclose(scores.values[rows.index], rows, rtol=1e-5)
+
+
+def test_forgetting_counts_steps_from_right_to_wrong(run: gwa.Run) -> None:
+    found = gwa.rank(run, "forgetting_events").values
+    rows = run.observations(["sample_id", "epoch", "pred", "label"]).to_pandas().sort_values("epoch")
+    for sample, group in rows.groupby("sample_id"):
+        right = (group["pred"] == group["label"]).tolist()
+        events = sum(a and not b for a, b in itertools.pairwise(right))
+        assert found[sample] == (events if any(right) else EPOCHS)
+
+
+def test_an_option_of_an_analysis_reaches_it(run: gwa.Run) -> None:
+    default, infinite = gwa.rank(run, "forgetting_events"), gwa.rank(run, "forgetting_events", never_learnt=np.inf)
+    never = gwa.rank(run, "correctness").values == 0
+    assert (default.values[never] == EPOCHS).all()
+    assert np.isinf(infinite.values[never]).all()
+
+
+def test_an_unknown_analysis_is_refused_with_the_known_ones(run: gwa.Run) -> None:
+    with pytest.raises(UnknownNameError, match="mislabeled, alignment") as error:
+        gwa.rank(run, "leverage")
+    assert "leverage" in str(error.value)
+
+
+def test_a_signal_that_was_not_recorded_is_refused(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    with gwa.record(model, tmp_path / "run", num_samples=4, signals=["loss"]) as recorder:
+        F.cross_entropy(model(torch.randn(4, 2)), torch.tensor([0, 1, 0, 1])).backward()
+        recorder.step(torch.tensor([0, 1, 0, 1]), sample_ids=[0, 1, 2, 3])
+        recorder.end_epoch()
+    run = gwa.open_run(tmp_path / "run")
+    assert len(gwa.rank(run, "loss")) == len(gwa.rank(run, "alignment")) == 4
+    with pytest.raises(RunFormatError, match="margin"):
+        gwa.rank(run, "aum")

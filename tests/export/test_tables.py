@@ -1,0 +1,49 @@
+"""Tables in files: whole or absent, the same numbers in both formats, and no formulas."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gwa_attrib.errors import InputError, RunError
+from gwa_attrib.export import neutralise, write_frame, write_tables
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+SUM(A1)", "-2+3", "@x", "\t=1", "\r=1", "-", "=", "+1=2"])
+def test_what_a_spreadsheet_would_run_is_neutralised(cell: str) -> None:
+    assert neutralise(cell) == "'" + cell
+
+
+@pytest.mark.parametrize("cell", ["cat", "-1", "+2.5", "-1e-3", "", "a=b", 5, None, 2.5])
+def test_everything_else_stays_as_it_is(cell: object) -> None:
+    assert neutralise(cell) is cell
+
+
+def frame() -> pd.DataFrame:
+    index = pd.Index([4, 7, 9], name="sample_id")
+    return pd.DataFrame(
+        {
+            "key": ["a", "=cmd()", 'q"\n,'],
+            "value": np.array([0.1, np.nan, -2.0], dtype=np.float32),
+            "flag": [True, False, True],
+        },
+        index=index,
+    )
+
+
+def test_both_formats_hold_the_same(tmp_path: Path) -> None:
+    write_tables(frame(), tmp_path, "issues")
+    parquet = pd.read_parquet(tmp_path / "issues.parquet")
+    csv = pd.read_csv(tmp_path / "issues.csv", index_col="sample_id")
+    pd.testing.assert_frame_equal(parquet, frame(), check_dtype=False)
+    assert csv["key"].tolist() == ["a", "'=cmd()", 'q"\n,']
+    pd.testing.assert_frame_equal(csv.drop(columns="key"), frame().drop(columns="key"), check_dtype=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["issues.csv", "issues.parquet"]
+
+
+def test_another_format_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\.csv or \.parquet"):
+        write_frame(frame(), tmp_path / "x.xlsx")
+    with pytest.raises(RunError):
+        write_frame(frame(), tmp_path / "missing" / "x.csv")

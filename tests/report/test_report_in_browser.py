@@ -1,0 +1,301 @@
+"""The report in a real Chromium: offline, inert, usable by keyboard, and its decisions come back whole."""
+
+import base64
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from browser import CHROMIUM, Browser
+from conftest import EVIL, EVIL_METRIC
+from PIL import Image
+
+import gwa_attrib as gwa
+from gwa_attrib.store import Run
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium at /usr/bin/chromium"),
+]
+COLUMNS = ["sample_id", "key", "given_label", "new_label", "decision", "label_score", "note"]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with Browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def downloads(browser: Browser, tmp_path: Path) -> Path:
+    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    return tmp_path
+
+
+def opened(browser: Browser, path: Path) -> Browser:
+    browser.open(path.as_uri())
+    browser.evaluate("localStorage.clear()")
+    browser.open(path.as_uri())
+    return browser
+
+
+def choose(browser: Browser, selector: str, value: str, event: str = "change") -> None:
+    browser.evaluate(
+        f"(s => {{ s.value = '{value}'; s.dispatchEvent(new Event('{event}')) }})(document.querySelector('{selector}'))"
+    )
+
+
+def downloaded(folder: Path) -> pd.DataFrame:
+    file, deadline = folder / "decisions.csv", time.monotonic() + 15
+    while not file.exists():
+        assert time.monotonic() < deadline, "no decisions.csv was downloaded"
+        time.sleep(0.02)
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+@pytest.mark.parametrize("name", ["plain_report", "hostile_report"])
+def test_opens_offline_and_asks_for_nothing(browser: Browser, name: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(name)
+    opened(browser, path)
+    browser.evaluate("document.getElementById('accept-all').click()")
+    browser.evaluate("document.getElementById('clear-all').click()")
+    assert browser.console == []
+    assert browser.dialogs == []
+    assert [url for url in browser.requests if not url.startswith("data:")] == [path.as_uri()]
+
+
+def test_the_policy_stops_what_does_not_belong(browser: Browser, plain_report: Path, tmp_path: Path) -> None:
+    """The guard itself works: a script, a handler, a style and a picture that are put in afterwards do nothing."""
+    text = plain_report.read_text(encoding="utf-8")
+    intruder = (
+        "<script>window.broken = 1</script><style>h1 { color: rgb(1, 2, 3) }</style>"
+        "<img src=x onerror='window.broken = 2'><img src='http://example.org/pixel.png'>"
+    )
+    path = tmp_path / "broken.html"
+    path.write_text(text.replace("<main", intruder + "<main"), encoding="utf-8")
+    browser.open(path.as_uri())
+    assert browser.evaluate("window.broken === undefined")
+    assert browser.evaluate("getComputedStyle(document.querySelector('h1')).color") != "rgb(1, 2, 3)"
+    assert len([line for line in browser.console if "Content Security Policy" in line]) >= 3
+    assert (
+        browser.evaluate(
+            "(() => { try { document.body.innerHTML = '<p>'; return 'set' } catch { return 'stopped' } })()"
+        )
+        == "stopped"
+    )
+
+
+def test_styles_and_pictures_are_applied(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    assert browser.evaluate("getComputedStyle(document.querySelector('.cards')).display") == "grid"
+    assert browser.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert browser.evaluate("document.images.length") == 25
+    assert browser.evaluate("document.querySelector('.drawing text').getBoundingClientRect().height > 8")
+
+
+def test_hostile_texts_are_shown_and_do_nothing(browser: Browser, hostile_report: Path) -> None:
+    opened(browser, hostile_report)
+    assert browser.evaluate("document.scripts.length") == 4
+    assert browser.evaluate("document.images.length") == 0
+    assert browser.evaluate("document.querySelectorAll('main b, main [onerror]').length") == 0
+    text = browser.evaluate("document.body.innerText")
+    for name in EVIL[:4]:
+        assert name in text
+    assert "[U+202E]right-to-left[U+0000]" in text
+    assert "{{ 7 * 7 }}&amp;<b>" in text
+    assert EVIL_METRIC in browser.evaluate("document.querySelector('#generalisation svg').textContent")
+    assert "\u202e" not in text
+    assert "secret" not in browser.evaluate("document.documentElement.outerHTML")
+
+
+def test_decisions_by_keyboard(browser: Browser, hostile_run: Run, hostile_report: Path, downloads: Path) -> None:
+    """Keep, relabel to another class than proposed, and drop, with Tab, arrows, space and Enter; then download."""
+    opened(browser, hostile_report)
+    for card, presses in enumerate((0, 1, 2)):
+        browser.evaluate(f"document.querySelectorAll('.card')[{card}].querySelector('input').focus()")
+        browser.press(" ", 32, " ")
+        for _ in range(presses):
+            browser.press("ArrowRight", 39)
+        browser.press("Tab", 9)
+        if card == 1:
+            assert browser.evaluate("document.activeElement.tagName") == "SELECT"
+            browser.press("ArrowDown", 40)
+        browser.press("Tab", 9)
+        browser.press("=", 187, "=")
+    browser.evaluate("document.querySelector('.download').focus()")
+    browser.press("Enter", 13, "\r")
+    frame = downloaded(downloads)
+
+    worst = gwa.rank(hostile_run).to_frame().query("is_label_issue").sort_values("label_score", kind="stable").head(3)
+    assert list(frame.columns) == COLUMNS
+    assert list(frame["decision"]) == ["keep", "relabel", "drop"]
+    assert frame["sample_id"].tolist() == worst.index.astype(str).tolist()
+    assert [cell.removeprefix("'") for cell in frame["key"]] == worst["key"].tolist()
+    given, new, proposed = frame["given_label"], frame["new_label"], worst["predicted_label"].tolist()
+    assert [cell.removeprefix("'") for cell in given] == worst["given_label"].tolist()
+    assert new[0] == given[0]
+    assert new[1].removeprefix("'") in set(EVIL) - {worst["given_label"].iloc[1], proposed[1]}
+    assert new[2] == ""
+    np.testing.assert_allclose(frame["label_score"].astype(float), worst["label_score"], atol=1e-6)
+    assert frame["note"].tolist() == ["'="] * 3
+
+
+def test_formulas_are_neutralised(browser: Browser, hostile_report: Path, downloads: Path) -> None:
+    """All proposals accepted, so that every hostile name and key is in the file; plain numbers are left alone."""
+    opened(browser, hostile_report)
+    browser.evaluate("document.getElementById('accept-all').click()")
+    browser.evaluate("document.querySelector('.download').click()")
+    frame = downloaded(downloads)
+    assert set(frame["decision"]) == {"relabel"}
+    assert "'=cmd|' /C calc'!A0" in set(frame["given_label"]) & set(frame["new_label"])
+    assert "-1" in set(frame["new_label"])
+    assert EVIL[0] in set(frame["new_label"])
+    cells = frame.to_numpy().ravel()
+    assert not [c for c in cells if c[:1] in tuple("=+@\t\r") or (c[:1] == "-" and not c[1:].isdecimal())]
+
+
+def test_decisions_survive_a_reload_and_can_be_cleared(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    state = "document.querySelector('.status').textContent"
+    browser.evaluate("document.querySelector('.card input[value=drop]').click()")
+    choose(browser, "#suspects tbody tr:nth-child(2) select", "keep")
+    assert "2 of 25 decided: 1 keep, 0 relabel, 1 drop" in browser.evaluate(state)
+    browser.open(plain_report.as_uri())
+    assert "2 of 25 decided: 1 keep, 0 relabel, 1 drop" in browser.evaluate(state)
+    assert browser.evaluate("document.querySelector('.card input[value=drop]').checked")
+    assert browser.evaluate("document.querySelectorAll('.card')[1].querySelector('input[value=keep]').checked")
+    browser.evaluate("document.getElementById('clear-all').click()")
+    assert "0 of 25" in browser.evaluate(state)
+    browser.evaluate("document.getElementById('clear-all').click()")
+    assert "2 of 25" in browser.evaluate(state)
+
+
+def test_works_without_storage(browser: Browser, plain_report: Path) -> None:
+    """Where storage throws, decisions still work."""
+    opened(browser, plain_report)
+    browser.call(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source="Object.defineProperty(window, 'localStorage', { get() { throw new Error('forbidden') } })",
+    )
+    browser.call("Page.reload")
+    browser.wait_for("document.readyState === 'complete' && document.querySelector('.status').textContent !== ''")
+    browser.evaluate("document.querySelector('.card input[value=keep]').click()")
+    assert "1 of 25 decided" in browser.evaluate("document.querySelector('.status').textContent")
+    assert browser.console == []
+
+
+def test_damaged_storage_is_ignored(browser: Browser, plain_run: Run, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    key = f"gwa_attrib decisions {plain_run.info['run_id']}"
+    entries = '[[999999, "keep", 0, ""], [0, "explode", 0, ""], [0, "relabel", "length", ""]]'
+    for stored in (entries, "{", "null", "7"):
+        browser.evaluate(f"localStorage.setItem('{key}', '{stored}')")
+        browser.open(plain_report.as_uri())
+        assert "0 of 25 decided" in browser.evaluate("document.querySelector('.status').textContent")
+        assert browser.console == []
+
+
+def test_gallery_sorts_and_filters(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    cards = "[...document.querySelectorAll('.card:not([hidden])')]"
+    ids = f"{cards}.map(card => Number(card.querySelector('input').name.slice(9)))"
+    worst_first = browser.evaluate(ids)
+    choose(browser, "#gallery-sort", "id")
+    assert browser.evaluate(ids) == sorted(worst_first) != worst_first
+    choose(browser, "#gallery-class", "2")
+    shown = browser.evaluate(f"{cards}.map(card => card.querySelector('.labels').textContent)")
+    assert 0 < len(shown) < 25
+    assert all("heron" in text for text in shown)
+    assert browser.evaluate("document.getElementById('gallery-shown').textContent") == f"{len(shown)} shown"
+
+
+def test_table_sorts_and_finds(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    column = "[...document.querySelectorAll('#suspects tbody tr:not([hidden])')].map(r => r.cells[{}].textContent)"
+    scores = [float(text) for text in browser.evaluate(column.format(4))]
+    assert scores == sorted(scores)
+    browser.evaluate("document.querySelectorAll('#suspects thead button')[0].click()")
+    ids = [int(text) for text in browser.evaluate(column.format(0))]
+    assert ids == sorted(ids)
+    browser.evaluate("document.querySelectorAll('#suspects thead button')[0].click()")
+    assert [int(text) for text in browser.evaluate(column.format(0))] == ids[::-1]
+    assert (
+        browser.evaluate("document.querySelectorAll('#suspects thead th')[0].getAttribute('aria-sort')") == "descending"
+    )
+    choose(browser, "#table-search", "HERON", event="input")
+    given, proposed = browser.evaluate(column.format(2)), browser.evaluate(column.format(3))
+    assert 0 < len(given) < 25
+    assert all("heron" in pair for pair in zip(given, proposed, strict=True))
+
+
+def test_every_control_and_picture_has_a_name(browser: Browser, plain_report: Path) -> None:
+    """By the accessibility tree, which is what a screen reader is given."""
+    opened(browser, plain_report)
+    roles = {"button", "radio", "combobox", "textbox", "searchbox", "link", "image", "img", "region", "navigation"}
+    nodes = [n for n in browser.call("Accessibility.getFullAXTree")["nodes"] if n.get("role", {}).get("value") in roles]
+    nameless = [n for n in nodes if not n.get("ignored") and not n.get("name", {}).get("value", "").strip()]
+    assert nameless == []
+    assert sum(n["role"]["value"] == "radio" for n in nodes) == 75
+
+
+def test_focus_is_visible(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    browser.press("Tab", 9)
+    assert browser.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert browser.evaluate("document.activeElement.getBoundingClientRect().top >= 0")
+    browser.press("Tab", 9)
+    assert browser.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_nothing_is_wider_than_the_window(browser: Browser, hostile_report: Path) -> None:
+    opened(browser, hostile_report)
+    for width in (1200, 800, 380):
+        browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    browser.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_figures_look_as_matplotlib_drew_them(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving styles to attributes and groups, renaming ids and rounding change nothing that can be seen."""
+    from gwa_attrib.report import figure, svg
+
+    originals: list[str] = []
+
+    def page_svg(text: str, *rest: str) -> str:
+        originals.append(text)
+        return svg.page_svg(text, *rest)
+
+    def paint(drawing: Any) -> None:
+        left, right = drawing.subplots(1, 2)
+        left.plot([0, 1, 2], [0, 3, 1], "o--", label="a curve")
+        left.fill_between([0, 2], [1, 2], hatch="//", facecolor="none", edgecolor="red", linewidth=0)
+        left.set_title("bold title", fontweight="bold")
+        left.grid(axis="y")
+        left.plot([0.2, 0.5, 0.8], [2.0, 3.0, 2.0], linewidth=8, color="tab:green")
+        left.legend()
+        right.stairs([1, 2, 3], fill=True, color="tab:blue")
+        right.plot([0.5, 1.5], [1, 2], "h", markersize=12, markerfacecolor="none", markeredgecolor="k", clip_on=False)
+        right.scatter([2.2, 2.5, 2.8], [0.5, 1, 1.5], c=["w", "w", "k"], s=60)
+        right.set_ylabel("rotated")
+
+    monkeypatch.setattr(figure, "page_svg", page_svg)
+    cleaned = figure.draw("picture", "a title", (600, 300), paint)
+    # Only the original says which font it was measured with.
+    style = "body { margin: 0; font-family: 'DejaVu Sans' } svg { width: 600px; height: 300px }"
+    shots = []
+    for text in (originals[0][originals[0].index("<svg") :], cleaned):
+        path = tmp_path / "figure.html"
+        path.write_text(f"<style>{style}</style>{text}")
+        browser.open(path.as_uri())
+        clip = {"x": 0, "y": 0, "width": 600, "height": 300, "scale": 1}
+        shot = browser.call("Page.captureScreenshot", clip=clip)["data"]
+        shots.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(shot))).convert("L"), dtype=int))
+    assert shots[0].std() > 20
+    assert np.abs(shots[0] - shots[1]).max() < 60
+    assert np.abs(shots[0] - shots[1]).mean() < 0.1

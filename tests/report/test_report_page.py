@@ -1,0 +1,218 @@
+"""The page as text: order, structure, policy, escaping, size, and the same bytes each time."""
+
+import base64
+import dataclasses
+import hashlib
+import itertools
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from conftest import EVIL, NAMES
+from markup import Node, facts, read_page
+from small_runs import blobs, record_run
+
+import gwa_attrib as gwa
+from gwa_attrib.store import Run
+
+ORDER = [
+    "recorded",
+    "cautions",
+    "summary",
+    "alignments",
+    "generalisation",
+    "data_map",
+    "class_pairs",
+    "gallery",
+    "suspect_table",
+    "methods",
+]
+REPORTS = pytest.mark.parametrize("name", ["plain_report", "hostile_report"])
+
+
+@pytest.fixture
+def page(name: str, request: pytest.FixtureRequest) -> Node:
+    return read_page(request.getfixturevalue(name))
+
+
+@REPORTS
+def test_sections_stand_in_their_order(page: Node) -> None:
+    assert [node.attributes["id"] for node in page.all("section")] == ORDER
+    assert [node.attributes["href"] for node in page.all("nav")[0].all("a")] == [f"#{name}" for name in ORDER]
+
+
+@REPORTS
+def test_headings_never_skip_a_level(page: Node) -> None:
+    levels = [int(node.tag[1]) for node in page.all("h1", "h2", "h3", "h4", "h5", "h6")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+@REPORTS
+def test_language_and_title_are_set(page: Node) -> None:
+    assert page.all("html")[0].attributes["lang"] == "en"
+    assert page.all("title")[0].text.strip()
+    assert page.all("main")[0].attributes["id"] == page.all("a")[0].attributes["href"].removeprefix("#")
+
+
+@REPORTS
+def test_ids_are_unique_and_references_lead_somewhere(page: Node) -> None:
+    nodes = page.all()
+    ids = Counter(node.attributes["id"] for node in nodes if "id" in node.attributes)
+    assert max(ids.values()) == 1
+    for node in nodes:
+        for name in ("aria-labelledby", "for"):
+            assert set(node.attributes.get(name, "").split()) <= set(ids)
+        for name, value in node.attributes.items():
+            if name == "href" and value.startswith("#"):
+                assert value[1:] in ids
+            for target in re.findall(r"url\(#([^)]*)\)", value):
+                assert target in ids
+
+
+@REPORTS
+def test_nothing_that_the_policy_would_block(page: Node) -> None:
+    """No style attribute, no handler, and every style and script is one that the policy names by its hash."""
+    for node in page.all():
+        assert "style" not in node.attributes
+        assert not [name for name in node.attributes if name.startswith("on")]
+    policy = next(n.attributes["content"] for n in page.all("meta") if "http-equiv" in n.attributes)
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    for tag, part in (("style", "style-src"), ("script", "script-src")):
+        run = [node for node in page.all(tag) if node.attributes.get("type") != "application/json"]
+        hashes = [base64.b64encode(hashlib.sha256(node.text.encode()).digest()).decode() for node in run]
+        assert parts[part].split() == [f"'sha256-{digest}'" for digest in hashes]
+
+
+@REPORTS
+def test_nothing_is_loaded(page: Node) -> None:
+    for node in page.all():
+        for name in ("src", "href", "srcset", "action", "data", "poster", "xlink:href"):
+            assert node.attributes.get(name, "#").startswith(("#", "data:"))
+        assert node.tag not in {"iframe", "object", "embed", "form", "base"}
+    assert "@import" not in "".join(node.text for node in page.all("style"))
+    assert "url(" not in "".join(node.text for node in page.all("style"))
+
+
+@REPORTS
+def test_figures_are_drawn(page: Node) -> None:
+    drawings = [node for node in page.all("svg") if node.attributes.get("class") != "spark"]
+    sparks = [node for node in page.all("svg") if node.attributes.get("class") == "spark"]
+    assert len(drawings) == 3
+    assert len(sparks) == len(page.by_id("cards").all("li"))
+    assert all(node.all("title")[0].text for node in (*drawings, *sparks))
+    assert len(page.all("table")) >= 4
+
+
+@REPORTS
+def test_pictures_are_well_formed_xml(name: str, request: pytest.FixtureRequest) -> None:
+    text = request.getfixturevalue(name).read_text(encoding="utf-8")
+    drawings = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    assert len(drawings) > 20
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)
+
+
+def test_hostile_texts_stay_text(hostile_report: Path) -> None:
+    page = read_page(hostile_report)  # raises where a tag is broken open
+    assert len(page.all("script")) == 4
+    assert not page.all("b", "img")
+    cards = page.by_id("cards").text
+    for name in (*EVIL[:4], "[U+202E]right-to-left[U+0000]", EVIL[5], EVIL[6]):
+        assert name in cards
+    assert facts(page)["classes"] == list(EVIL)
+    raw = hostile_report.read_text(encoding="utf-8")
+    assert not set(raw) & {"\u202e", "\x00"}
+    assert "49" not in page.by_id("class_pairs").all("th")[-1].text
+
+
+def test_a_mail_does_not_tell_where_the_data_lies(hostile_report: Path, hostile_run: Run) -> None:
+    raw = hostile_report.read_text(encoding="utf-8")
+    assert "/home/someone" not in raw
+    assert "photos" in raw
+    assert str(hostile_run.path.parent) not in raw
+
+
+def test_suspects_are_those_of_the_ranking(plain_run: Run, plain_report: Path) -> None:
+    page = read_page(plain_report)
+    frame = gwa.rank(plain_run).to_frame().query("is_label_issue").sort_values("label_score", kind="stable")
+    assert len(frame) == 25
+    rows = [[cell.text for cell in row.all("td")] for row in page.by_id("suspects").all("tr")[1:]]
+    assert [int(row[0]) for row in rows] == frame.index.tolist()
+    assert [row[2:4] for row in rows] == frame[["given_label", "predicted_label"]].to_numpy().tolist()
+    np.testing.assert_allclose([float(row[4]) for row in rows], frame["label_score"], atol=5e-5)
+    ids = [suspect[0] for suspect in facts(page)["suspects"]]
+    assert ids == frame.index.tolist()
+
+
+def test_summary_says_number_interval_and_check(plain_run: Run, plain_report: Path) -> None:
+    summary = " ".join(read_page(plain_report).by_id("summary").text.split())
+    estimate = gwa.rank(plain_run).meta["estimated_errors"]
+    assert "25 suspects among 300 samples" in summary.replace("\u00a0", " ")
+    assert f"consistent with {estimate['low']} to {estimate['high']} wrong labels" in summary
+    assert "AUROC of the ranking" in summary
+    assert "0.990" in summary
+    assert "low is good" in summary
+
+
+def test_notes_are_shown(plain_report: Path) -> None:
+    assert "2 files were left out." in read_page(plain_report).by_id("cautions").text
+
+
+def test_size_of_a_large_report(tmp_path: Path) -> None:
+    """More than 1,000 suspects, and photographs that do not compress."""
+    x, labels = blobs(6000, 30, 0)
+    run = record_run(tmp_path / "large", x, labels, [f"class {i}" for i in range(30)], epochs=8)
+    ranked = gwa.rank(run)
+    scores = dataclasses.replace(ranked, columns={**ranked.columns, "is_label_issue": np.arange(6000) < 1500})
+    noise = np.random.default_rng(0).integers(0, 256, (1, 400, 300, 3), dtype=np.uint8)
+    photographs = np.broadcast_to(noise, (6000, 400, 300, 3))
+    path = gwa.report(run, tmp_path / "large.html", data=photographs, scores=scores)
+    page = read_page(path)
+    assert len(page.by_id("suspects").all("tr")) == 1001
+    assert len(page.all("img")) == 60
+    assert path.stat().st_size < 3_000_000
+
+
+SAME_BYTES = """
+import sys
+import gwa_attrib as gwa
+import gwa_attrib.report
+assert not {"pandas", "matplotlib", "jinja2", "torch"} & set(sys.modules), "the report is imported before it is used"
+import matplotlib
+settings = lambda: {name: repr(matplotlib.rcParams[name]) for name in matplotlib.rcParams if name != "backend"}
+before = settings()
+print(gwa.report(gwa.open_run(sys.argv[1]), sys.argv[2]))
+assert settings() == before
+assert "matplotlib.pyplot" not in sys.modules
+"""
+
+
+def test_the_same_run_gives_the_same_bytes(hostile_run: Run, tmp_path: Path) -> None:
+    """In another process too, where sets have another order; and matplotlib is left as it was."""
+    here = gwa.report(hostile_run, tmp_path / "here.html")
+    command = [sys.executable, "-c", SAME_BYTES, str(hostile_run.path), str(tmp_path / "there.html")]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "12345"})
+    assert here.read_bytes() == (tmp_path / "there.html").read_bytes()
+    assert gwa.report(hostile_run, tmp_path / "here.html").read_bytes() == (tmp_path / "there.html").read_bytes()
+
+
+def test_class_pairs_count_the_suspects(plain_run: Run, plain_report: Path) -> None:
+    frame = gwa.rank(plain_run).to_frame().query("is_label_issue")
+    table = read_page(plain_report).by_id("class_pairs").all("table")[0]
+    rows = table.all("tbody")[0].all("tr")
+    columns = [cell.text for cell in table.all("thead")[0].all("tr")[1].all("th")[1:]]
+    assert [row.all("th")[0].text for row in rows] == list(NAMES)
+    for row in rows:
+        for column, cell in zip(columns, row.all("td"), strict=True):
+            pair = (frame["given_label"] == row.all("th")[0].text) & (frame["predicted_label"] == column)
+            assert cell.text == (str(pair.sum()) if pair.any() else "")
