@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from gwa_attrib.capture.arguments import check_lengths, check_loss, check_names, checked_ids, checked_signals
+from gwa_attrib.capture.arguments import check_loss, checked_facts, checked_ids, checked_metrics, checked_signals
 from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.checks import due, measure, verify
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
@@ -164,7 +164,7 @@ class Recorder:
                 return float(group["lr"])
         return float("nan")
 
-    def end_epoch(self, **metrics: float) -> EpochSummary:
+    def end_epoch(self, **metrics: Any) -> EpochSummary:
         """Write the epoch to disk and summarise it. `metrics` (such as ``val_accuracy=0.9``) are stored beside it.
 
         Raises:
@@ -180,12 +180,12 @@ class Recorder:
                 found="none",
                 todo="Call recorder.step(targets) after each loss.backward().",
             )
-        check_names("metric", metrics, EpochSummary.__dataclass_fields__)
+        measured = checked_metrics(metrics, EpochSummary.__dataclass_fields__)
         verify(self._measured, self.head)
         table = self._buffer.table(self._epoch, self._signals)
         self._samples.learn_labels(table)
         changed = self._samples.changed_predictions(table)
-        row = self._summary(table["sample_id"].to_numpy(), self._buffer.alignment(), changed, metrics)
+        row = self._summary(table["sample_id"].to_numpy(), self._buffer.alignment(), changed, measured)
         part = PartName(self._epoch)
         self._writer.write_samples(self._samples.frame())
         self._writer.write_observations(part, table)
@@ -222,7 +222,7 @@ def record(
     class_weight: Tensor | None = None,
     signals: Sequence[str] | None = None,
     keys: Sequence[str] | None = None,
-    columns: Mapping[str, Sequence[Any]] | None = None,
+    columns: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Recorder:
@@ -236,7 +236,8 @@ def record(
         head: Name of the final ``nn.Linear``, or the module. None takes the linear layer that runs last.
         optimizer: If given, its learning rate is stored with every observation.
         label_smoothing: As given to the loss.
-        class_weight: As given to the loss, ``[class]``.
+        class_weight: As given to the loss, ``[class]``. Left out, the alignment is the same (the direction of a
+            gradient does not depend on it), but `loss`, `dot` and `grad_norm` are those of the unweighted loss.
         signals: Which signals to store; None for all: alignment, loss, margin, p_label, el2n, grad_norm, dot,
             top_class, top_prob. The alignment is always stored.
         keys: A name per sample (a file name, say), shown in tables and reports; in the order of the training set.
@@ -250,10 +251,8 @@ def record(
         InputError: wrong lengths, or unknown signals.
     """
     chosen = checked_signals(signals)
-    check_names("column", columns or {}, ("sample_id", "key", "label"))
     check_loss(label_smoothing, class_weight)
-    facts = {**({} if keys is None else {"key": [str(key) for key in keys]}), **(columns or {})}
-    check_lengths(num_samples, facts)
+    facts = checked_facts(num_samples, keys, columns or {})
     capture = HeadCapture(model, head)
     info = new_info(class_names=class_names, signals=chosen, num_samples=num_samples, config=config or {})
     return Recorder(

@@ -42,6 +42,13 @@ class Scores:
                     found=f"{len(column)}",
                     todo="Give one entry per training sample.",
                 )
+        taken = sorted({self.method, "rank", "sample_id"} & set(self.columns))
+        if taken:
+            raise InputError(
+                expected="columns with names other than sample_id, rank and the method",
+                found=", ".join(taken),
+                todo="Choose other names.",
+            )
         if self.suspect not in ("low", "high"):
             raise InputError(
                 expected="suspect to be 'low' or 'high'", found=repr(self.suspect), todo="State the direction."

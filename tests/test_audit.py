@@ -102,6 +102,7 @@ def test_two_samples_are_enough(tmp_path: Path) -> None:
     assert result.truth is None
 
 
+@pytest.mark.filterwarnings("ignore:Expected inputs that do not hold the answer")
 def test_nothing_is_written_for_wrong_input(tmp_path: Path) -> None:
     wrong: dict[str, dict] = {
         "label_column": {"label_column": "species"},
@@ -116,6 +117,7 @@ def test_nothing_is_written_for_wrong_input(tmp_path: Path) -> None:
         assert not (tmp_path / name).exists()
 
 
+@pytest.mark.filterwarnings("ignore:Expected inputs that do not hold the answer")
 def test_an_earlier_run_is_kept_unless_it_may_be_replaced(tmp_path: Path) -> None:
     path, out = table_file(tmp_path), tmp_path / "run"
     gwa.audit(path, out, epochs=1)

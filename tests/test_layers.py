@@ -14,8 +14,8 @@ LEVELS: list[list[str]] = [
     ["_registry", "functional"],
     ["scores", "store"],
     ["capture", "analyses", "proxies"],
-    ["recorder", "attributors", "evaluation", "export", "augment"],
-    ["integrations", "report", "datasets", "models", "training"],
+    ["recorder", "attributors", "evaluation", "export", "augment", "datasets", "models"],
+    ["integrations", "report", "training"],
     ["audit"],
     ["cli"],
 ]

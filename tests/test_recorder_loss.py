@@ -209,10 +209,11 @@ def test_targets_that_are_no_targets_of_cross_entropy_are_refused(tmp_path: Path
 @pytest.mark.parametrize("weight", [torch.ones(2), torch.ones(4), torch.ones(1, 3)])
 def test_class_weights_have_to_fit_the_head(tmp_path: Path, weight: Tensor) -> None:
     model = Classifier()
-    with record(model, tmp_path / "run", num_samples=loops.SAMPLES, class_weight=weight) as recorder:
-        y = loops.backward(model, [0, 1, 2, 3])
-        with pytest.raises(InputError, match="class_weight"):
-            recorder.step(y, sample_ids=[0, 1, 2, 3])
+    with (
+        pytest.raises(InputError, match="class_weight"),
+        record(model, tmp_path / "run", num_samples=loops.SAMPLES, class_weight=weight) as recorder,
+    ):
+        recorder.step(loops.backward(model, [0, 1, 2, 3]), sample_ids=[0, 1, 2, 3])
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1.5, float("nan")])

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -63,19 +65,57 @@ def check_names(what: str, given: Iterable[str], reserved: Iterable[str]) -> Non
         )
 
 
-def check_lengths(num_samples: int, facts: Mapping[str, Sequence[Any]]) -> None:
-    """One entry per sample in each of `facts`, and at least one sample."""
+def checked_facts(
+    num_samples: int, keys: Iterable[Any] | None, columns: Mapping[str, Any]
+) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """Keys and columns as arrays with one entry per sample, of a kind that parquet can hold."""
     if num_samples < 1:
         raise InputError(
             expected="at least one sample", found=f"num_samples={num_samples}", todo="Pass num_samples=len(train_set)."
         )
-    for name, given in facts.items():
-        if len(given) != num_samples:
+    check_names("column", columns, ("sample_id", "key", "label"))
+    facts = {} if keys is None else {"key": np.array([str(key) for key in keys], dtype=object)}
+    facts |= {name: _as_column(name, given) for name, given in columns.items()}
+    for name, column in facts.items():
+        if column.shape != (num_samples,):
             raise InputError(
                 expected=f"{num_samples} entries in {name!r}, one per sample",
-                found=f"{len(given)}",
+                found=f"shape {list(column.shape)}",
                 todo="Pass num_samples=len(train_set), and one entry per sample.",
             )
+    return facts
+
+
+def _as_column(name: str, given: Any) -> np.ndarray[Any, np.dtype[Any]]:
+    try:
+        column = np.asarray(given)
+        if column.dtype.kind in "US":
+            column = column.astype(object)
+        if column.ndim == 1:
+            pa.array(column, from_pandas=True)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise InputError(
+            expected=f"column {name!r} to hold numbers, texts, dates or truth values, of one kind",
+            found=f"{type(error).__name__}: {error}",
+            todo="Turn its values into text, or leave it out.",
+        ) from error
+    return column
+
+
+def checked_metrics(metrics: Mapping[str, Any], reserved: Iterable[str]) -> dict[str, float]:
+    """The metrics as floats."""
+    check_names("metric", metrics, reserved)
+    values = {}
+    for name, value in metrics.items():
+        try:
+            values[name] = float(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                expected=f"metric {name!r} to be one number",
+                found=repr(value),
+                todo="Pass a float, such as val_loss=0.3.",
+            ) from error
+    return values
 
 
 def check_loss(label_smoothing: float, class_weight: Tensor | None, classes: int | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
@@ -42,7 +43,7 @@ def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.L
     Raises:
         HeadError: there is none, or it is not linear.
     """
-    modules: Mapping[str, nn.Module] = dict(model.named_modules())
+    modules: Mapping[str, nn.Module] = dict(model.named_modules(remove_duplicate=head is None))
     linear = {name: module for name, module in modules.items() if isinstance(module, nn.Linear)}
     listed = ", ".join(name or "(the model itself)" for name in linear) or "none"
     if head is None:
@@ -67,6 +68,31 @@ def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.L
     return {name: module for name, module in chosen.items() if isinstance(module, nn.Linear)}
 
 
+class ForwardHook:
+    """The hook on one layer. A copy of the model, or a saved one, gets a hook that does nothing in its place."""
+
+    def __init__(self, capture: "HeadCapture", name: str) -> None:
+        self._capture = capture
+        self._name = name
+
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        self._capture.watch(self._name, module, args[0] if args else kwargs["input"], output)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return no_hook
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _get_no_hook, ()
+
+
+def no_hook(*_: Any) -> None:
+    """What a copied model carries instead of a hook."""
+
+
+def _get_no_hook() -> Any:
+    return no_hook
+
+
 class HeadCapture:
     """Watches the head of `model` inside a ``with`` block; afterwards the model is as it was.
 
@@ -88,7 +114,7 @@ class HeadCapture:
 
     def __enter__(self) -> "HeadCapture":
         for name, module in self._watched.items():
-            self._handles[name] = module.register_forward_hook(self._hook(name), prepend=True, with_kwargs=True)
+            self._handles[name] = module.register_forward_hook(ForwardHook(self, name), prepend=True, with_kwargs=True)
         self._global_handles.append(register_optimizer_step_post_hook(self._optimizer_stepped))
         return self
 
@@ -101,16 +127,14 @@ class HeadCapture:
         self._global_handles.clear()
         self._ready.clear()
 
-    def _hook(self, name: str) -> Any:
-        def after_forward(module: nn.Linear, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            if not (module.training and torch.is_grad_enabled() and output.requires_grad):
-                return
-            self._forwards += 1
-            features = args[0] if args else kwargs["input"]
-            batch = HeadBatch(name, module, features, output, self._version(module))
-            output.register_hook(lambda grad: self._went_backward(batch, grad))
-
-        return after_forward
+    def watch(self, name: str, module: nn.Module, features: Tensor, output: Tensor) -> None:
+        """Take note of a forward pass, if it is one of training."""
+        head = self._watched.get(name)
+        if module is not head or not (head.training and torch.is_grad_enabled() and output.requires_grad):
+            return
+        self._forwards += 1
+        batch = HeadBatch(name, head, features, output, self._version(head))
+        output.register_hook(lambda grad: self._went_backward(batch, grad))  # type: ignore[no-untyped-call]
 
     def _version(self, head: nn.Module) -> tuple[int, ...]:
         """Changes with every in-place change of the head's parameters, and with every step of their optimizer.
@@ -125,6 +149,8 @@ class HeadCapture:
             self._optimizer_steps += 1
 
     def _went_backward(self, batch: HeadBatch, grad: Tensor) -> None:
+        if not self._handles:
+            return
         if batch.logits_grad is None:
             self._ready.append(batch)
         batch.logits_grad = grad.detach()
@@ -144,6 +170,12 @@ class HeadCapture:
                 expected="recorder.step() before optimizer.step(), while the weights are those of the gradient",
                 found="weights of the head that changed since the forward pass",
                 todo="Call recorder.step(targets) right after loss.backward().",
+            )
+        if is_parametrized(batch.head) and list(batch.head.parametrizations.buffers()):  # type: ignore[union-attr]
+            raise HeadError(
+                expected="a head whose weight can be read without changing it",
+                found=f"{batch.name!r}, whose weight comes out of a state that each reading moves (spectral_norm)",
+                todo="Train the head without this parametrization, or name another layer with head=....",
             )
         if batch.features.dim() != 2:
             raise HeadError(

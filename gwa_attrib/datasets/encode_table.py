@@ -46,6 +46,9 @@ def _numbers(values: Float64[np.ndarray, "sample column"]) -> Float32[np.ndarray
     standardise = make_column_transformer(
         (StandardScaler(), np.flatnonzero(~gaps)), (make_pipeline(impute, StandardScaler()), np.flatnonzero(gaps))
     )
+    values = np.where(
+        np.isnan(values), np.nan, values
+    )  # of the many NaNs the one that raises no floating-point warning
     bounded = np.clip(values, -1e100, 1e100)  # so that squares stay finite
     return np.asarray(np.clip(standardise.fit_transform(bounded), -FARTHEST, FARTHEST), dtype=np.float32)
 

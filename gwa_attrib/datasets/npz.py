@@ -1,5 +1,7 @@
 """Arrays in one .npz: `X`, `y`, and any further facts per sample."""
 
+import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,13 +21,17 @@ _DAMAGED = (
     OSError,
     EOFError,
     ValueError,
-    KeyError,
+    TypeError,
+    LookupError,
+    SyntaxError,
     MemoryError,
-    NotImplementedError,
+    RuntimeError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
-"""What NumPy and zipfile raise for a file that is damaged, or claims to be enormous."""
+"""What NumPy and zipfile raise for a file that is damaged, encrypted, or claims to be enormous."""
 
 
 @readers.register("npz", source="numpy.savez")

@@ -135,6 +135,14 @@ def test_a_missing_number_is_the_median_and_said_to_be_missing():
         np.testing.assert_allclose(column, (expected - expected.mean()) / expected.std(), atol=1e-6)
 
 
+def test_every_bit_pattern_of_nan_is_a_missing_number():
+    signalling = np.array([0x7FF0000000000001], dtype=np.uint64).view(np.float64)[0]
+    column = np.array([1.0, 0.0, 2.0, 9.0, 0.0])
+    expected = encode(table(a=np.where(column == 0, np.nan, column)))
+    column[[1, 4]] = signalling
+    assert torch.equal(encode(table(a=column)), expected)
+
+
 def test_a_column_with_nothing_in_it_does_no_harm(rng):
     encoded = encode(table(a=rng.normal(size=6), b=[np.nan] * 6, c=[None] * 6, d=[3.0] * 6))
     assert torch.isfinite(encoded).all()

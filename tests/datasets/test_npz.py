@@ -8,6 +8,7 @@ import pytest
 from refusals import HOSTILE, refused
 
 from gwa_attrib.datasets import LabeledData, load
+from gwa_attrib.errors import DataError
 
 N = 6
 Y = np.array([0, 1, 2, 0, 1, 2])
@@ -210,6 +211,32 @@ def test_a_file_cut_off_anywhere_is_refused(file):
         file.write_bytes(whole[:length])
         with refused("an .npz"):
             load(file)
+
+
+def test_a_file_damaged_anywhere_never_raises_anything_else(file):
+    np.savez_compressed(file, X=np.arange(80.0).reshape(40, 2), y=np.arange(40) % 2)
+    whole = file.read_bytes()
+    rng = np.random.default_rng(0)
+    found = set()
+    for _ in range(400):
+        changed = bytearray(whole)
+        for position in rng.integers(0, len(whole), size=3):
+            changed[position] = rng.integers(0, 256)
+        file.write_bytes(bytes(changed))
+        try:
+            found.add(len(load(file)))
+        except DataError as error:
+            found.add(error.found.partition(":")[0])
+    assert {"BadZipFile", 40} < found
+
+
+def test_an_encrypted_file_is_refused(file):
+    np.savez(file, X=np.zeros((N, 2)), y=Y)
+    whole = bytearray(file.read_bytes())
+    whole[whole.index(b"PK\x01\x02") + 8] |= 1  # the flag in the directory of the archive
+    file.write_bytes(bytes(whole))
+    with refused("encrypted"):
+        load(file)
 
 
 def test_a_single_array_is_no_archive(file):

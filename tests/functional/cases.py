@@ -31,6 +31,12 @@ class HeadCase:
         return {"label_smoothing": self.label_smoothing, "class_weight": self.class_weight}
 
     @property
+    def cancellation(self) -> float:
+        """How large the bias is beside ‖h‖‖W‖ of the shortest features: so many times rounding grows in z - b."""
+        lengths = self.features.double().norm(dim=1) * self.weight.double().norm()
+        return 0.0 if self.bias is None else float(self.bias.double().abs().max() / lengths.min())
+
+    @property
     def classes(self) -> int:
         return len(self.weight)
 

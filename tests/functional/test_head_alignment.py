@@ -44,7 +44,7 @@ def _alignment(case: HeadCase):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @given(data=st.data())
 def test_equals_autograd_of_each_sample(dtype: torch.dtype, data: st.DataObject) -> None:
-    case = data.draw(head_cases(dtype))
+    case = data.draw(head_cases(dtype).filter(lambda case: case.cancellation < 20))
     for found, expected in zip(_found(case), _expected(case), strict=True):
         properties.same(found, expected, TOLERANCE[dtype])
 
@@ -52,7 +52,7 @@ def test_equals_autograd_of_each_sample(dtype: torch.dtype, data: st.DataObject)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @given(data=st.data())
 def test_half_precision_is_taken_up_to_float32(dtype: torch.dtype, data: st.DataObject) -> None:
-    case = data.draw(head_cases(dtype, bias_scale=0.1))
+    case = data.draw(head_cases(dtype, bias_scale=0.0))
     found = _found(case)
     assert found.alignment.dtype == torch.float32
     properties.same(found.alignment, _expected(case).alignment, TOLERANCE[dtype])
@@ -158,3 +158,11 @@ def test_rounding_does_not_leave_the_range_of_a_cosine(dtype: torch.dtype) -> No
     found = head_alignment(features, features @ weight.T, torch.arange(2000) % 2, weight)
     properties.in_range(found, -1.0, 1.0)
     properties.same(found.abs(), torch.ones(2000), TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_accurate_at_the_size_of_a_real_head(dtype: torch.dtype) -> None:
+    """With a bias: its rounding in the logits has to be small beside |h| |W|."""
+    features, weight, bias = torch.randn(64, 128), torch.randn(10, 128) / 128**0.5, torch.randn(10) * 2
+    case = HeadCase(features.to(dtype), torch.arange(64) % 10, weight.to(dtype), bias.to(dtype), 0.0, None)
+    properties.same(_found(case).alignment, _expected(case).alignment, 2e-3)

@@ -1,10 +1,12 @@
 """Reports of two runs, made once: a plain one with pictures, and one in which every text is hostile."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from browser import Browser
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
@@ -70,3 +72,10 @@ def hostile_report(hostile_run: Run, tmp_path_factory: pytest.TempPathFactory) -
     texts = np.array([f"<img src=x onerror=alert(4)>\ud800\u202e {name}" for name in EVIL] * 50, dtype=object)
     path = tmp_path_factory.mktemp("reports") / "hostile.html"
     return gwa.report(hostile_run, path, data=texts, notes=["</li><script>alert(5)</script>"])
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests that are marked with `browser`; those skip without it."""
+    with Browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser

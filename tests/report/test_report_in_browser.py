@@ -1,18 +1,13 @@
 """The report in a real Chromium: offline, inert, usable by keyboard, and its decisions come back whole."""
 
-import base64
-import io
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from browser import CHROMIUM, Browser
 from conftest import EVIL, EVIL_METRIC
-from PIL import Image
 
 import gwa_attrib as gwa
 from gwa_attrib.store import Run
@@ -22,12 +17,6 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium at /usr/bin/chromium"),
 ]
 COLUMNS = ["sample_id", "key", "given_label", "new_label", "decision", "label_score", "note"]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with Browser(tmp_path_factory.mktemp("chromium")) as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -257,45 +246,3 @@ def test_nothing_is_wider_than_the_window(browser: Browser, hostile_report: Path
         browser.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         assert browser.evaluate("document.documentElement.scrollWidth") <= width
     browser.call("Emulation.clearDeviceMetricsOverride")
-
-
-def test_figures_look_as_matplotlib_drew_them(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Moving styles to attributes and groups, renaming ids and rounding change nothing that can be seen."""
-    from gwa_attrib.report import figure, svg
-
-    originals: list[str] = []
-
-    def page_svg(text: str, *rest: str) -> str:
-        originals.append(text)
-        return svg.page_svg(text, *rest)
-
-    def paint(drawing: Any) -> None:
-        left, right = drawing.subplots(1, 2)
-        left.plot([0, 1, 2], [0, 3, 1], "o--", label="a curve")
-        left.fill_between([0, 2], [1, 2], hatch="//", facecolor="none", edgecolor="red", linewidth=0)
-        left.set_title("bold title", fontweight="bold")
-        left.grid(axis="y")
-        left.plot([0.2, 0.5, 0.8], [2.0, 3.0, 2.0], linewidth=8, color="tab:green")
-        left.legend()
-        right.stairs([1, 2, 3], fill=True, color="tab:blue")
-        right.plot([0.5, 1.5], [1, 2], "h", markersize=12, markerfacecolor="none", markeredgecolor="k", clip_on=False)
-        right.scatter([2.2, 2.5, 2.8], [0.5, 1, 1.5], c=["w", "w", "k"], s=60)
-        right.set_ylabel("rotated")
-
-    monkeypatch.setattr(figure, "page_svg", page_svg)
-    cleaned = figure.draw("picture", "a title", (600, 300), paint)
-    # Only the original says which font it was measured with.
-    style = "body { margin: 0; font-family: 'DejaVu Sans' } svg { width: 600px; height: 300px }"
-    shots = []
-    for text in (originals[0][originals[0].index("<svg") :], cleaned):
-        path = tmp_path / "figure.html"
-        path.write_text(f"<style>{style}</style>{text}")
-        browser.open(path.as_uri())
-        clip = {"x": 0, "y": 0, "width": 600, "height": 300, "scale": 1}
-        shot = browser.call("Page.captureScreenshot", clip=clip)["data"]
-        shots.append(np.asarray(Image.open(io.BytesIO(base64.b64decode(shot))).convert("L"), dtype=int))
-    assert shots[0].std() > 20
-    assert np.abs(shots[0] - shots[1]).max() < 60
-    assert np.abs(shots[0] - shots[1]).mean() < 0.1

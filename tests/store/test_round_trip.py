@@ -66,7 +66,7 @@ def test_a_trajectory_is_the_pivot_of_its_rows(case: tuple[list[int], dict[PartN
         for name in SIGNALS:
             found = run.trajectory(name)
             assert found.dtype == np.float32
-            np.testing.assert_allclose(found, pivot(rows, ids, name, "mean"), rtol=1e-6, err_msg=name)
+            np.testing.assert_allclose(found, pivot(rows, ids, name, "mean"), rtol=1e-6, atol=1e-12, err_msg=name)
         np.testing.assert_array_equal(run.trajectory("pred"), pivot(rows, ids, "pred", "last"))
 
 
