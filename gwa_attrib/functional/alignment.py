@@ -39,8 +39,12 @@ def head_gradient(
     Exact when ``logits = features @ weight.T + bias`` (`linear_deviation` measures it). Half precision inputs are
     taken up to float32; nothing is divided by the batch size.
     """
+    half = logits.dtype in (torch.bfloat16, torch.float16)
     features, logits, weight = full_precision(features), full_precision(logits), full_precision(weight)
-    without_bias = logits if bias is None else logits - full_precision(bias)
+    if half:  # z - b of rounded logits is rounding error where the bias is large
+        without_bias = features @ weight.T
+    else:
+        without_bias = logits if bias is None else logits - full_precision(bias)
     dot = -(residual * without_bias).sum(dim=1)
     norm = row_norm(residual) * row_norm(features)
     scale = norm * torch.linalg.vector_norm(weight)

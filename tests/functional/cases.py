@@ -32,9 +32,15 @@ class HeadCase:
 
     @property
     def cancellation(self) -> float:
-        """How large the bias is beside ‖h‖‖W‖ of the shortest features: so many times rounding grows in z - b."""
+        """How much rounding grows at worst: in z - b by |b| / ‖h‖‖W‖, in p - y of a soft target by 1 / ‖p - y‖."""
         lengths = self.features.double().norm(dim=1) * self.weight.double().norm()
-        return 0.0 if self.bias is None else float(self.bias.double().abs().max() / lengths.min())
+        in_logits = 0.0 if self.bias is None else float(self.bias.double().abs().max() / lengths.min())
+        if self.targets.dim() == 1 and not self.label_smoothing:
+            return in_logits
+        y = F.one_hot(self.targets, self.classes) if self.targets.dim() == 1 else self.targets
+        y = y.double() * (1 - self.label_smoothing) + self.label_smoothing / self.classes
+        residual = (self.logits.double().softmax(dim=1) - y).norm(dim=1)
+        return max(in_logits, 1.0 / max(float(residual.min()), 1e-12) if self.classes > 1 else 0.0)
 
     @property
     def classes(self) -> int:
