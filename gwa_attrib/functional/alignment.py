@@ -41,10 +41,8 @@ def head_gradient(
     """
     half = logits.dtype in (torch.bfloat16, torch.float16)
     features, logits, weight = full_precision(features), full_precision(logits), full_precision(weight)
-    if half:  # z - b of rounded logits is rounding error where the bias is large
-        without_bias = features @ weight.T
-    else:
-        without_bias = logits if bias is None else logits - full_precision(bias)
+    # z - b of rounded logits is rounding error where the bias is large.
+    without_bias = features @ weight.T if half else logits - (0.0 if bias is None else full_precision(bias))
     dot = -(residual * without_bias).sum(dim=1)
     norm = row_norm(residual) * row_norm(features)
     scale = norm * torch.linalg.vector_norm(weight)
