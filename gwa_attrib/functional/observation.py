@@ -67,13 +67,13 @@ def observe(
     `loss`, `alignment`, `dot` and `grad_norm` are of the training loss (with label smoothing and class weights);
     `el2n`, `margin`, `p_label` and `pred` are of the label as given.
     """
-    logits = full_precision(logits)
+    raw, logits = logits, full_precision(logits)
     labels = hard_labels(targets)
     classes = labels.long().clamp(0, logits.shape[1] - 1)
     plain = target_distribution(targets, logits.shape[1], dtype=logits.dtype)
     smoothed = target_distribution(plain, logits.shape[1], label_smoothing=label_smoothing, dtype=logits.dtype)
     r = residual(logits, smoothed, class_weight=class_weight)
-    gradient = head_gradient(r, features, logits, weight, bias)
+    gradient = head_gradient(r, features, raw, weight, bias)
     probabilities = logits.softmax(dim=1)
     top_prob, top_class = probabilities.topk(min(top, logits.shape[1]), dim=1)
     return Observation(
