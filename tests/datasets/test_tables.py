@@ -58,6 +58,7 @@ def test_numbers_labels_and_keys(write):
         ["1.10", "1.1", "1.10", "1.1", "2.0", "2.0", "3.0", "3.0"],
         [True, False, True, False, True, False, True, False],
         ["1e5", "x", "1e5", "x", "-", "-", "+", "+"],
+        ["1", "1.0", "1", "1.0", "100", "1e2", "100", "1e2"],
         [" padded", "padded", " padded", "padded", "padded ", "padded ", "p", "p"],
         list(HOSTILE),
         [2**53 + 1, 2**53, 2**53 + 1, 2**53, 1, 1, 2, 2],
@@ -148,6 +149,17 @@ def test_a_column_named_as_identity_with_repeats_is_an_input(write):
     assert data.inputs["id"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_an_identity_is_kept_as_it_is_written(write):
+    ids = ["1e5", "2e5", "3", "4", "5", "6", "7", "8"]
+    assert load(write(table(id=ids))).keys == tuple(ids)
+
+
+def test_a_column_named_as_identity_with_a_gap_is_an_input(write):
+    data = load(write(table(id=[1, 2, 3, 4, 5, 6, 7, None])))
+    assert data.keys == tuple("01234567")
+    assert list(data.inputs) == ["a", "id"]
+
+
 def test_different_strings_without_spaces_become_the_keys(write):
     files = [f"img_{i}.png" for i in range(8)]
     codes = [f"c{i}" for i in range(8)]
@@ -173,6 +185,12 @@ def test_a_single_column_of_sentences_is_text(write):
     assert data.kind == "text"
     assert data.inputs.tolist() == SENTENCES
     assert data.inputs.dtype == object
+
+
+@pytest.mark.parametrize(("words", "kind"), [(3, "table"), (4, "text")])
+def test_text_has_more_than_three_words_on_average(write, words, kind):
+    texts = [" ".join([f"w{i}"] * words) for i in range(8)]
+    assert load(write(pd.DataFrame({"text": texts, "label": [0, 1] * 4}))).kind == kind
 
 
 def test_a_missing_text_is_empty(write):
