@@ -128,6 +128,16 @@ def source_of(data: LabeledData) -> dict[str, Any]:
     }
 
 
+def stored_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns under names that the run does not use itself: a column `label` is stored as `extra_label`."""
+    stored: dict[str, Any] = {}
+    for name, values in columns.items():
+        while name in ("sample_id", "key", "label") or name in stored:
+            name = f"extra_{name}"
+        stored[name] = values
+    return stored
+
+
 def train(
     data: LabeledData, inputs: Tensor, plan: Plan, path: Path, config: Mapping[str, Any], *, overwrite: bool
 ) -> Path:
@@ -149,7 +159,7 @@ def train(
             seed=config["seed"],
             class_names=data.class_names,
             keys=data.keys,
-            columns=data.columns,
+            columns=stored_columns(data.columns),
             config=config,
             overwrite=overwrite,
         )

@@ -22,7 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from gwa_attrib.capture.arguments import check_loss, checked_facts, checked_ids, checked_metrics, checked_signals
+from gwa_attrib.capture.arguments import (
+    check_loss,
+    check_single_process,
+    checked_facts,
+    checked_ids,
+    checked_metrics,
+    checked_signals,
+)
 from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.checks import due, measure, verify
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
@@ -248,8 +255,9 @@ def record(
     Raises:
         RunExistsError: the folder is taken.
         HeadError: the model has no linear layer, or none of that name.
-        InputError: wrong lengths, or unknown signals.
+        InputError: wrong lengths, unknown signals, or a training on several processes.
     """
+    check_single_process()
     chosen = checked_signals(signals)
     check_loss(label_smoothing, class_weight)
     facts = checked_facts(num_samples, keys, columns or {})

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from tqdm.auto import tqdm
 
 from gwa_attrib.augment import shift_and_flip
+from gwa_attrib.errors import InputError
 from gwa_attrib.recorder import Recorder, record
 
 Budget = Literal["fast", "normal", "thorough"]
@@ -42,7 +43,16 @@ def plan_for(
     Large data sets need fewer epochs: 25 for 1,800 samples, 15 for 10,000, 9 for 60,000 (normal), half as many again
     for colour images, which take longer to learn. Images are shifted; colour images are mirrored too (letters, digits
     and X-rays, which have a handedness, are mostly grey).
+
+    Raises:
+        InputError: an unknown budget, or no epoch.
     """
+    if budget not in BUDGETS or (epochs is not None and epochs < 1):
+        raise InputError(
+            expected=f"a budget out of {', '.join(BUDGETS)}, and at least one epoch",
+            found=f"budget {budget!r} and {epochs} epochs",
+            todo="Leave epochs out to take the budget's number of them.",
+        )
     image, colour = kind == "image", kind == "image" and shape[0] == 3
     share = {"fast": 0.6, "normal": 1.0, "thorough": 2.0}[budget] * (1.5 if colour else 1.0)
     usual = 30 * (1000 / max(samples, 1)) ** 0.3

@@ -84,6 +84,17 @@ def test_truth_scores_the_ranking_and_never_enters_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*rankings)
 
 
+def test_columns_with_names_of_the_run_are_kept_under_others(tmp_path: Path) -> None:
+    frame = pd.read_csv(table_file(tmp_path)).rename(columns={"label": "noisy", "checked": "label"})
+    frame.to_csv(tmp_path / "renamed.csv", index=False)
+    result = gwa.audit(tmp_path / "renamed.csv", tmp_path / "run", label_column="noisy", truth="label", epochs=2)
+    assert result.truth["errors"] == 12
+    samples = gwa.open_run(result.run).samples
+    names = np.array(gwa.open_run(result.run).class_names)
+    assert (names[samples["label"]] == frame["noisy"]).all()
+    assert (samples["extra_label"] == frame["label"]).all()
+
+
 def test_texts_are_audited(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     words = {"sport": "ball team goal match win player", "money": "bank market stock price trade fund"}

@@ -138,7 +138,7 @@ def in_a_new_process(code: str) -> Any:
     return json.loads(done.stdout)
 
 
-HEAVY = {"matplotlib", "jinja2", "itables", "sklearn", "opacus", "pandas", "pyarrow", "duckdb", "scipy", "PIL", "typer"}
+HEAVY = {"matplotlib", "jinja2", "sklearn", "opacus", "pandas", "pyarrow", "duckdb", "scipy", "PIL", "typer"}
 
 
 def test_importing_costs_nothing_heavy() -> None:

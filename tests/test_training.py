@@ -39,6 +39,12 @@ def test_budgets_grow_and_large_data_needs_fewer_epochs() -> None:
     assert not plan_for("image", (1, 8, 8), 100).flip
 
 
+@pytest.mark.parametrize("wrong", [{"budget": "lavish"}, {"epochs": 0}, {"epochs": -1}])
+def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="fast, normal, thorough"):
+        plan_for("table", (5,), 100, **wrong)
+
+
 def test_a_shifted_image_is_the_image_moved() -> None:
     image = torch.arange(64, dtype=torch.float32).reshape(1, 1, 8, 8) + 1
     padded = nn.functional.pad(image, [1, 1, 1, 1])
