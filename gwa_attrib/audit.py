@@ -119,7 +119,11 @@ def flip_some(
 
 def source_of(data: LabeledData) -> dict[str, Any]:
     """What is needed to read the same data again, and to know that it is the same."""
+    from gwa_attrib.datasets.encode import text_encoder
+
+    encoder = {"text_encoder": text_encoder()} if data.kind == "text" else {}
     return {
+        **encoder,
         "data": data.source,
         "name": data.name,
         "kind": data.kind,

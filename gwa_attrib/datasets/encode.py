@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gwa_attrib.datasets.labeled import LabeledData
 
+EMBEDDING, TFIDF = "all-MiniLM-L6-v2", "TF-IDF and SVD"
 CHUNK = 4096
 """Samples that are computed with in float64 at a time: a data set may fill much of the memory."""
 
@@ -19,7 +20,7 @@ def encode(data: LabeledData) -> Float32[Tensor, "sample ..."]:
     image   ``[sample, channel, height, width]``; each channel with mean 0 and variance 1 over the data set, a constant
             one only centred
     table   ``[sample, feature]``; see `encode_table`
-    text    ``[sample, feature]``; see `encode_texts`
+    text    ``[sample, feature]``; see `embed_texts`, or `encode_texts` where no sentence encoder is installed
     ======  ========================================================================================================
 
     Raises:
@@ -31,9 +32,20 @@ def encode(data: LabeledData) -> Float32[Tensor, "sample ..."]:
         from gwa_attrib.datasets.encode_table import encode_table
 
         return torch.from_numpy(encode_table(data.inputs))
+    if text_encoder() == EMBEDDING:
+        from gwa_attrib.datasets.embed_text import embed_texts
+
+        return torch.from_numpy(embed_texts(np.asarray(data.inputs)))
     from gwa_attrib.datasets.encode_text import encode_texts
 
     return torch.from_numpy(encode_texts(np.asarray(data.inputs)))
+
+
+def text_encoder() -> str:
+    """What `encode` uses for texts: a sentence embedding if its packages are installed, else TF-IDF."""
+    from gwa_attrib.datasets.embed_text import sentence_encoder_installed
+
+    return EMBEDDING if sentence_encoder_installed() else TFIDF
 
 
 def encode_images(

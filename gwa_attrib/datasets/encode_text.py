@@ -47,10 +47,15 @@ def _weights(texts: Shaped[np.ndarray, " sample"]) -> "csr_matrix":
         return words
     characters = _tfidf(texts, analyzer="char_wb", ngram_range=(1, 3))
     if characters is None:
-        raise DataError(
-            expected="texts to learn from", found=f"{len(texts)} empty ones", todo="Check the column with the texts."
-        )
+        raise only_empty_texts(len(texts))
     return characters
+
+
+def only_empty_texts(number: int) -> DataError:
+    """The error of texts without a single character."""
+    return DataError(
+        expected="texts to learn from", found=f"{number} empty ones", todo="Check the column with the texts."
+    )
 
 
 def _tfidf(texts: Shaped[np.ndarray, " sample"], **how: Any) -> "csr_matrix | None":

@@ -13,6 +13,12 @@ from gwa_attrib.datasets.encode import CHUNK
 from gwa_attrib.datasets.encode_table import FARTHEST
 
 
+@pytest.fixture(autouse=True)
+def no_sentence_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are encoded without a pretrained model here, whatever is installed; see test_embed_text for the other."""
+    monkeypatch.setattr("gwa_attrib.datasets.embed_text.PACKAGES", ("no_such_package",))
+
+
 def data_of(kind: str, inputs: object) -> LabeledData:
     n = len(inputs)
     labels = np.arange(n, dtype=np.int64) % 2
