@@ -11,6 +11,9 @@
     │   ├── HeadError                      the head is missing, not linear, or never ran
     │   ├── StepOrderError                 `step` was called at the wrong moment
     │   ├── LossMismatchError              the loss is not the cross-entropy the closed form assumes
+    │   ├── LayerError                     a layer whose per-sample gradients cannot be measured
+    │   │   ├── BatchMixingError           its gradients depend on the other samples of the batch
+    │   │   └── LayerMismatchError         what was captured of it disagrees with a loop over single samples
     │   └── SampleIdError                  ids out of range, or a sample whose label changed
     └── RunError (OSError)                 a run on disk
         ├── RunExistsError                 the folder is taken
@@ -71,6 +74,18 @@ class StepOrderError(RecordingError):
 
 class LossMismatchError(RecordingError):
     """The loss is not the cross-entropy on the head's logits that the closed form assumes."""
+
+
+class LayerError(RecordingError):
+    """A layer whose per-sample gradients cannot be measured as it is used here."""
+
+
+class BatchMixingError(LayerError):
+    """Per-sample gradients do not exist: a layer mixes the samples of a batch."""
+
+
+class LayerMismatchError(LayerError):
+    """What was captured of a layer disagrees with a loop over single samples."""
 
 
 class SampleIdError(RecordingError):

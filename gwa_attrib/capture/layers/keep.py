@@ -1,0 +1,38 @@
+"""Tensors kept from the forward to the backward pass the way autograd keeps its own.
+
+So they take part in what a user does with saved tensors: under activation checkpointing they are thrown away and
+computed again, under `save_on_cpu` they move, and one that was overwritten in place is noticed.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _Keeper(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, *tensors: Tensor) -> Tensor:
+        ctx.save_for_backward(*tensors)
+        return anchor.new_empty(())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise NotImplementedError("kept tensors are no part of the loss")
+
+
+class Kept:
+    """Some tensors, detached; `read` gives them back once, or None if one was overwritten meanwhile."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        with torch.enable_grad():
+            anchor = torch.empty((), requires_grad=True)
+            self._node = _Keeper.apply(anchor, *(tensor.detach() for tensor in tensors)).grad_fn  # type: ignore[no-untyped-call]
+
+    def read(self) -> tuple[Tensor, ...] | None:
+        try:
+            return tuple(self._node.saved_tensors)
+        except RuntimeError as error:
+            if "inplace" in str(error) or "in-place" in str(error):
+                return None
+            raise

@@ -1,0 +1,63 @@
+"""Batch norm in training mode: whose gradients it mixes, and the refusal."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from gwa_attrib.capture.layers.normalization import mixes_samples
+from gwa_attrib.capture.layers.plan import Plan
+from gwa_attrib.capture.layers.use import LayerUse
+from gwa_attrib.errors import BatchMixingError
+
+
+class BatchNorms:
+    """Watches the batch norms of a model, and which recorded layers ran before the last one that mixed samples."""
+
+    def __init__(self, model: nn.Module, plan: Plan) -> None:
+        self._norms = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        }
+        self._plan = plan
+        self.forget()
+
+    def forget(self) -> None:
+        self._ran: list[str] = []
+        self._mixed: list[str] = []
+        self._by: str | None = None
+
+    def watch(self, counts: Callable[[], bool]) -> list[RemovableHandle]:
+        return [
+            module.register_forward_pre_hook(self._hook(name, counts)) for name, module in self._norms.items()
+        ]
+
+    def _hook(self, name: str, counts: Callable[[], bool]) -> Callable[..., None]:
+        def before(module: nn.Module, args: Any) -> None:
+            if counts() and mixes_samples(module):
+                self._mixed += [*self._ran, name]
+                self._ran, self._by = [], name
+
+        return before
+
+    def ran(self, use: LayerUse) -> None:
+        self._ran.append(use.name)
+
+    def judge(self, measured: Mapping[str, Any]) -> None:
+        """Raise if a recorded parameter lies before a batch norm that mixed.
+
+        Raises:
+            BatchMixingError: naming the batch norm, some of the layers, and the ways out.
+        """
+        mixed = [name for layer in self._mixed for name in self._plan.parameters_of(layer) if name in measured]
+        if mixed:
+            layers = list(dict.fromkeys(layer for layer in self._mixed if self._plan.parameters_of(layer)))
+            shown = ", ".join(repr(name) for name in layers[:3]) + (", ..." if len(layers) > 3 else "")
+            raise BatchMixingError(
+                expected="each sample's gradient to be its own",
+                found=f"the batch norm {self._by!r} in training mode, which mixes the samples for {shown}",
+                todo="Use GroupNorm instead, freeze the batch norms (module.eval() after model.train()), or record only "
+                "what comes after them: layers='head', or layers=[...].",
+            )

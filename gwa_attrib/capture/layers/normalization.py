@@ -1,0 +1,95 @@
+"""The affine part of normalisation layers: of each sample, sums of δ·x̂ and of δ over the positions."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gwa_attrib.capture.layers.rule import Gradients, Operands, Rule, layer_rules
+
+BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
+
+
+def layer_norm(module: nn.LayerNorm, operands: Operands) -> Gradients:
+    normalized = F.layer_norm(operands.x, module.normalized_shape, eps=module.eps)  # type: ignore[arg-type]
+    return {"weight": (operands.delta * normalized).sum(dim=1), "bias": operands.delta.sum(dim=1)}
+
+
+def rms_norm(module: nn.RMSNorm, operands: Operands) -> Gradients:
+    normalized = F.rms_norm(operands.x, list(module.normalized_shape), eps=module.eps)
+    return {"weight": (operands.delta * normalized).sum(dim=1)}
+
+
+def per_channel(normalize: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Operands], Gradients]:
+    """For inputs ``[sample, image, channel, *space]``, normalised image by image."""
+
+    def gradient(module: nn.Module, operands: Operands) -> Gradients:
+        x, delta = operands.x, operands.delta.flatten(3) if operands.delta.dim() > 3 else operands.delta.unsqueeze(3)
+        normalized = normalize(module, x.flatten(0, 1)).view_as(delta)
+        return {"weight": (delta * normalized).sum(dim=3).sum(dim=1), "bias": delta.sum(dim=3).sum(dim=1)}
+
+    return gradient
+
+
+def group_normalized(module: nn.GroupNorm, x: Tensor) -> Tensor:
+    return F.group_norm(x, module.num_groups, eps=module.eps)
+
+
+def instance_normalized(module: nn.modules.instancenorm._InstanceNorm, x: Tensor) -> Tensor:
+    if module.track_running_stats and not module.training:
+        return stored_normalized(module, x)
+    return F.instance_norm(x, eps=module.eps)
+
+
+def stored_normalized(module: Any, x: Tensor) -> Tensor:
+    mean, var = module.running_mean.to(x.dtype), module.running_var.to(x.dtype)
+    return F.batch_norm(x, mean, var, eps=module.eps)
+
+
+def event_of_channels(module: nn.Module, x: Tensor) -> int:
+    return x.dim() - 1
+
+
+@layer_rules.register("layer norm", source="exact")
+def layer_norm_rule() -> Rule:
+    """Sums over the positions of the gradient times the normalised input."""
+    return Rule(kinds=(nn.LayerNorm,), gradient=layer_norm, event=lambda module, x: len(module.normalized_shape))
+
+
+@layer_rules.register("RMS norm", source="exact")
+def rms_norm_rule() -> Rule:
+    """Sums over the positions of the gradient times the normalised input."""
+    return Rule(kinds=(nn.RMSNorm,), gradient=rms_norm, event=lambda module, x: len(module.normalized_shape))
+
+
+@layer_rules.register("group norm", source="exact")
+def group_norm_rule() -> Rule:
+    """Sums over the positions of the gradient times the normalised input."""
+    return Rule(kinds=(nn.GroupNorm,), gradient=per_channel(group_normalized), event=event_of_channels)
+
+
+@layer_rules.register("instance norm", source="exact")
+def instance_norm_rule() -> Rule:
+    """Sums over the positions of the gradient times the normalised input."""
+    kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+    return Rule(
+        kinds=kinds,
+        gradient=per_channel(instance_normalized),
+        event=lambda module, x: {nn.InstanceNorm1d: 2, nn.InstanceNorm2d: 3}.get(type(module), 4),
+    )
+
+
+@layer_rules.register("frozen batch norm", source="exact")
+def batch_norm_rule() -> Rule:
+    """In evaluation mode: sums over the positions of the gradient times the input, normalised by the stored statistics."""
+    return Rule(kinds=BATCH_NORMS, gradient=per_channel(stored_normalized), event=event_of_channels)
+
+
+def mixes_samples(module: nn.Module) -> bool:
+    """Whether a batch norm uses the statistics of the batch, so that each sample's loss depends on the others."""
+    if not isinstance(module, BATCH_NORMS):
+        return False
+    return module.training or module.running_mean is None or module.running_var is None
+
+

@@ -1,0 +1,87 @@
+"""Which parameters are recorded, in which groups, and which layer rule covers them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from gwa_attrib.capture.layers.groups import blocks, named_groups
+from gwa_attrib.capture.layers.rule import Rule, own_parameters, rule_of
+from gwa_attrib.errors import LayerError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Fixed before the training begins."""
+
+    parameters: Mapping[str, nn.Parameter]
+    """Trainable parameters that are recorded, by their first name in the model."""
+    groups: Mapping[str, tuple[str, ...]]
+    """Names of the parameters of each group."""
+    layers: Mapping[str, nn.Module]
+    """Layers with a rule that hold some of them, by name."""
+    rules: Mapping[str, Rule]
+    how: Mapping[str, str]
+    """Name of the rule of each layer."""
+    time_major: frozenset[str] = frozenset()
+    """Layers and parameters that see ``[time, sample, feature]``."""
+    _of_layer: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def parameters_of(self, layer: str) -> Mapping[str, str]:
+        """Recorded parameters that a layer holds: name in the model -> name in the layer."""
+        return self._of_layer.get(layer, {})
+
+
+def make_plan(model: nn.Module, layers: str | Sequence[str]) -> Plan:
+    """The plan for ``layers="all"``, or for the named modules.
+
+    Raises:
+        InputError: a name that is no module with trainable parameters.
+        LayerError: a layer that cannot be measured as it is set up.
+    """
+    groups = blocks(model) if layers == "all" else named_groups(model, layers)
+    names = {id(p): name for name, p in model.named_parameters()}
+    chosen = {name for members in groups.values() for name in members}
+    parameters = {name: p for name, p in model.named_parameters() if name in chosen}
+    covered: dict[str, nn.Module] = {}
+    rules: dict[str, Rule] = {}
+    how: dict[str, str] = {}
+    of_layer: dict[str, dict[str, str]] = {}
+    inside = _inside_attention(model)
+    for layer, module in model.named_modules():
+        own = {names[id(p)]: n for n, p in own_parameters(module).items() if names[id(p)] in chosen}
+        found = rule_of(module) if own and layer not in inside else None
+        if found is None:
+            continue
+        reason = found[1].refuses(module)
+        if reason:
+            raise LayerError(
+                expected=f"per-sample gradients of the layer {layer!r} to be defined",
+                found=reason,
+                todo="Change it, freeze the layer, or leave it out: layers=[...] names what to record.",
+            )
+        covered[layer], (how[layer], rules[layer]), of_layer[layer] = module, found, own
+    return Plan(parameters, groups, covered, rules, how, _time_major(model), of_layer)
+
+
+def _inside_attention(model: nn.Module) -> set[str]:
+    """Layers that nn.MultiheadAttention holds but never calls: it uses their weights in a function."""
+    return {
+        f"{name}.out_proj".lstrip(".")
+        for name, module in model.named_modules()
+        if isinstance(module, nn.MultiheadAttention)
+    }
+
+
+def _time_major(model: nn.Module) -> frozenset[str]:
+    """nn.MultiheadAttention works on [time, sample, feature] inside; with batch_first=False so does what is around it."""
+    found: set[str] = set()
+    modules = dict(model.named_modules())
+    for name, module in modules.items():
+        if not isinstance(module, nn.MultiheadAttention):
+            continue
+        found |= {f"{name}.{parameter}".lstrip(".") for parameter, _ in module.named_parameters()}
+        if not module.batch_first:
+            around = name.rpartition(".")[0]
+            found |= {other for other in modules if around and other.startswith(around + ".")}
+    return frozenset(found)

@@ -1,0 +1,70 @@
+"""Views in the autograd graph as gathers: which entries of a tensor a chain of view nodes hands on, and in what shape."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Node = Any
+"""A node of the autograd graph: ``tensor.grad_fn`` and what its ``next_functions`` lead to."""
+
+
+def signed(value: int) -> int:
+    """Nodes store negative dimensions as unsigned numbers."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def shape_of(node: Node, output: int = 0) -> torch.Size:
+    """Shape of what the forward pass of the node put out."""
+    return torch.Size(node._input_metadata[output].shape)
+
+
+def _split(index: Tensor, node: Node, output: int) -> Tensor:
+    sizes = getattr(node, "_saved_split_sizes", None) or node._saved_split_size
+    sizes = list(sizes) if isinstance(sizes, tuple) else sizes
+    return index.split(sizes, dim=signed(node._saved_dim))[output]
+
+
+def _slice(index: Tensor, node: Node, output: int) -> Tensor:
+    dim = signed(node._saved_dim)
+    start, end, step = (signed(v) for v in (node._saved_start, node._saved_end, node._saved_step))
+    where = [slice(None)] * index.dim()
+    where[dim] = slice(start, end, step)
+    return index[tuple(where)]
+
+
+def _same_order(index: Tensor, node: Node, output: int) -> Tensor:
+    return index.reshape(shape_of(node, output))
+
+
+VIEWS: dict[str, Callable[[Tensor, Node, int], Tensor]] = {
+    "TBackward0": lambda index, node, output: index.t(),
+    "TransposeBackward0": lambda index, node, output: index.transpose(
+        signed(node._saved_dim0), signed(node._saved_dim1)
+    ),
+    "PermuteBackward0": lambda index, node, output: index.permute([signed(d) for d in node._saved_dims]),
+    "SelectBackward0": lambda index, node, output: index.select(signed(node._saved_dim), signed(node._saved_index)),
+    "UnbindBackward0": lambda index, node, output: index.unbind(signed(node._saved_dim))[output],
+    "SplitBackward0": _split,
+    "SplitWithSizesBackward0": _split,
+    "SliceBackward0": _slice,
+    **dict.fromkeys(
+        (
+            "ViewBackward0",
+            "UnsafeViewBackward0",
+            "ReshapeAliasBackward0",
+            "UnsqueezeBackward0",
+            "SqueezeBackward0",
+            "SqueezeBackward1",
+            "SqueezeBackward2",
+            "AliasBackward0",
+            "CloneBackward0",
+            "ToCopyBackward0",
+        ),
+        _same_order,
+    ),
+    "RepeatBackward0": lambda index, node, output: index.repeat(tuple(node._saved_repeats)),
+    "ExpandBackward0": lambda index, node, output: index.expand(shape_of(node, output)),
+}
+"""By the name of the node: the forward pass of the view, applied to the numbers of the entries."""
