@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 
 from gwa_attrib.capture.arguments import (
     check_loss,
+    check_layers,
     check_single_process,
     checked_facts,
     checked_ids,
@@ -33,6 +34,8 @@ from gwa_attrib.capture.arguments import (
 from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.checks import due, measure, verify
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
+from gwa_attrib.capture.layer_recording import LayerRecording
+from gwa_attrib.capture.learning_rate import learning_rate
 from gwa_attrib.capture.loader import Batches
 from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.errors import InputError, StepOrderError
@@ -52,13 +55,14 @@ class Recorder:
         writer: RunWriter,
         capture: HeadCapture,
         samples: SampleBook,
+        layers: LayerRecording | None,
         *,
         signals: tuple[str, ...],
         optimizer: torch.optim.Optimizer | None,
         label_smoothing: float,
         class_weight: Tensor | None,
     ) -> None:
-        self._writer, self._capture, self._samples = writer, capture, samples
+        self._writer, self._capture, self._samples, self._layers = writer, capture, samples, layers
         self._signals, self._optimizer = signals, optimizer
         self._loss: dict[str, Any] = {"label_smoothing": label_smoothing, "class_weight": class_weight}
         self._buffer = EpochBuffer()
@@ -69,6 +73,9 @@ class Recorder:
         self._epoch = 0
         self._epoch_step = 0
         self._epoch_began = time.perf_counter()
+        if layers is not None:
+            layers.samples = lambda: 0 if self._ids is None else len(self._ids)
+            layers.totals_due = lambda: due(self._epoch_step, first_epoch=self._epoch == 0)
 
     @property
     def path(self) -> Path:
@@ -80,7 +87,14 @@ class Recorder:
         """Name of the head in the model; None until the first step if it was to be found."""
         return self._capture.name
 
+    @property
+    def layers(self) -> dict[str, str]:
+        """The recorded layers beside the head, and the rule that covers each; empty with ``layers="head"``."""
+        return self._layers.how if self._layers is not None else {}
+
     def __enter__(self) -> "Recorder":
+        if self._layers is not None:
+            self._layers.__enter__()
         self._capture.__enter__()
         self._epoch_began = time.perf_counter()
         return self
@@ -89,6 +103,8 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._capture.__exit__(kind, error, trace)
+        if self._layers is not None:
+            self._layers.__exit__(kind, error, trace)
         self._writer.update_info({"status": "complete" if kind is None else "interrupted"})
         if kind is None and len(self._buffer):
             warnings.warn(
@@ -139,7 +155,9 @@ class Recorder:
             observation = observe(
                 batch.features, batch.logits, targets, batch.weight, batch.bias, top=TOP, **self._loss
             )
-        self._buffer.append(observation, ids, self._step, self._learning_rate(batch.head.weight))
+            if self._layers is not None:
+                self._layers.record(batch, targets, ids, self._step, **self._loss)
+        self._buffer.append(observation, ids, self._step, learning_rate(self._optimizer, batch.head.weight))
         self._step += 1
         self._epoch_step += 1
 
@@ -163,13 +181,6 @@ class Recorder:
         check_loss(**self._loss, classes=classes)
         self._samples.num_classes = classes
         self._writer.update_info({"head": batch.name, "class_names": names})
-
-    def _learning_rate(self, weight: Tensor) -> float:
-        """Of the parameter group that holds the head's weight; NaN without an optimizer."""
-        for group in self._optimizer.param_groups if self._optimizer else ():
-            if any(parameter is weight for parameter in group["params"]):
-                return float(group["lr"])
-        return float("nan")
 
     def end_epoch(self, **metrics: Any) -> EpochSummary:
         """Write the epoch to disk and summarise it. `metrics` (such as ``val_accuracy=0.9``) are stored beside it.
@@ -195,9 +206,13 @@ class Recorder:
         row = self._summary(table["sample_id"].to_numpy(), self._buffer.alignment(), changed, measured)
         part = PartName(self._epoch)
         self._writer.write_samples(self._samples.frame())
+        if self._layers is not None:
+            self._writer.write_layers(part, self._layers.table(self._epoch))
         self._writer.write_observations(part, table)
         self._writer.write_epoch(part, row)
         self._samples.remember_predictions(table)
+        if self._layers is not None:
+            self._layers.close_epoch()
         self._buffer, self._measured = EpochBuffer(), []
         self._epoch, self._epoch_step = self._epoch + 1, 0
         self._epoch_began = time.perf_counter()
@@ -224,6 +239,8 @@ def record(
     num_samples: int,
     class_names: Sequence[str] | None = None,
     head: str | nn.Module | None = None,
+    layers: str | Sequence[str] = "head",
+    engine: str = "auto",
     optimizer: torch.optim.Optimizer | None = None,
     label_smoothing: float = 0.0,
     class_weight: Tensor | None = None,
@@ -241,6 +258,11 @@ def record(
         num_samples: ``len(train_set)``.
         class_names: One per class; their numbers if None.
         head: Name of the final ``nn.Linear``, or the module. None takes the linear layer that runs last.
+        layers: "head" records the head's kernel alone. "all" records every trainable parameter too, as a whole and by
+            block; a list of names (of modules or parameters) those. Weight gradients of convolutions are then summed
+            from per-sample gradients: equal up to rounding.
+        engine: How: "auto" and "ghost" by our own rules, "opacus" by Opacus where it is right and by our rules
+            elsewhere; "closed_form" goes with the head alone.
         optimizer: If given, its learning rate is stored with every observation.
         label_smoothing: As given to the loss.
         class_weight: As given to the loss, ``[class]``. Left out, the alignment is the same (the direction of a
@@ -255,18 +277,28 @@ def record(
     Raises:
         RunExistsError: the folder is taken.
         HeadError: the model has no linear layer, or none of that name.
-        InputError: wrong lengths, unknown signals, or a training on several processes.
+        LayerError: a layer that cannot be measured as it is set up.
+        InputError: wrong lengths, unknown signals or layers, or a training on several processes.
     """
     check_single_process()
     chosen = checked_signals(signals)
+    check_layers(layers, engine)
     check_loss(label_smoothing, class_weight)
     facts = checked_facts(num_samples, keys, columns or {})
     capture = HeadCapture(model, head)
-    info = new_info(class_names=class_names, signals=chosen, num_samples=num_samples, config=config or {})
+    recording = None if layers == "head" else LayerRecording(model, layers, engine, capture)
+    info = new_info(
+        class_names=class_names,
+        signals=chosen,
+        num_samples=num_samples,
+        config=config or {},
+        layers=recording.groups if recording else (),
+    )
     return Recorder(
         RunWriter.create(path, info, overwrite=overwrite),
         capture,
         SampleBook(num_samples, len(class_names) if class_names else None, facts),
+        recording,
         signals=chosen,
         optimizer=optimizer,
         label_smoothing=label_smoothing,

@@ -9,14 +9,14 @@ from gwa_attrib.scores import Scores
 from gwa_attrib.store.run import Run
 
 
-def _matrix(run: Run, name: str) -> Tensor:
-    return torch.from_numpy(run.trajectory(name))
+def _matrix(run: Run, name: str, layer: str | None = None) -> Tensor:
+    return torch.from_numpy(run.trajectory(name, layer))
 
 
 @analyses.register("alignment", suspect="low", source="Hölzl et al. 2025, arXiv 2510.25480")
-def alignment(run: Run) -> Scores:
-    """Mean gradient-weight alignment over the epochs, in [-1, 1]."""
-    return scores_of(run, "alignment", trajectory.average(_matrix(run, "alignment")).numpy())
+def alignment(run: Run, layer: str | None = None) -> Scores:
+    """Mean gradient-weight alignment over the epochs, in [-1, 1]; of the head, or of a recorded `layer`."""
+    return scores_of(run, "alignment", trajectory.average(_matrix(run, "alignment", layer)).numpy(), layer=layer)
 
 
 @analyses.register("aum", suspect="low", source="Pleiss et al. 2020, arXiv 2001.10528")
@@ -63,9 +63,10 @@ def prediction_changes(run: Run) -> Scores:
 
 
 @analyses.register("fraction_negative", suspect="high", source="Hölzl et al. 2025, arXiv 2510.25480")
-def fraction_negative(run: Run) -> Scores:
-    """Share of the epochs in which the alignment was negative, in [0, 1]."""
-    return scores_of(run, "fraction_negative", trajectory.fraction_negative(_matrix(run, "alignment")).numpy())
+def fraction_negative(run: Run, layer: str | None = None) -> Scores:
+    """Share of the epochs in which the alignment was negative, in [0, 1]; of the head, or of a recorded `layer`."""
+    values = trajectory.fraction_negative(_matrix(run, "alignment", layer))
+    return scores_of(run, "fraction_negative", values.numpy(), layer=layer)
 
 
 @analyses.register("loss", suspect="high", source="cumulative sample loss; Ravikumar et al. 2025 (CSL), ICML")
@@ -80,7 +81,10 @@ def el2n(run: Run) -> Scores:
     return scores_of(run, "el2n", trajectory.average(_matrix(run, "el2n")).numpy())
 
 
-@analyses.register("grand", suspect="high", source="Paul et al. 2021, arXiv 2107.07075, on the head's kernel only")
-def grand(run: Run) -> Scores:
-    """Mean over the epochs of the norm of the loss gradient of the head's kernel (bias excluded)."""
-    return scores_of(run, "grand", trajectory.average(_matrix(run, "grad_norm")).numpy())
+@analyses.register("grand", suspect="high", source="Paul et al. 2021, arXiv 2107.07075")
+def grand(run: Run, layer: str | None = None) -> Scores:
+    """Mean over the epochs of the norm of the loss gradient: of the head's kernel, or of a recorded `layer`.
+
+    With ``layer="all"`` of a run that was recorded with ``layers="all"`` it is GraNd as published, on all parameters.
+    """
+    return scores_of(run, "grand", trajectory.average(_matrix(run, "grad_norm", layer)).numpy(), layer=layer)

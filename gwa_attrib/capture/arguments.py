@@ -143,3 +143,14 @@ def check_loss(label_smoothing: float, class_weight: Tensor | None, classes: int
             found=f"shape {list(class_weight.shape)}",
             todo="Pass class_weight as to cross_entropy(weight=...), one per output of the head.",
         )
+
+
+def check_layers(layers: str | Sequence[str], engine: str) -> None:
+    """Refuse engines that do not exist, or do not go with the layers."""
+    fitting = ("auto", "closed_form") if layers == "head" else ("auto", "ghost", "opacus")
+    if engine not in fitting:
+        raise InputError(
+            expected=f"engine to be one of {', '.join(fitting)} with layers={layers!r}",
+            found=repr(engine),
+            todo="Leave engine='auto'.",
+        )

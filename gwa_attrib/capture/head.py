@@ -4,7 +4,7 @@ A batch counts once it has gone forward in training mode with gradients enabled 
 `no_grad` passes and forwards whose loss was thrown away leave no trace.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -106,6 +106,8 @@ class HeadCapture:
         self._ready: list[HeadBatch] = []
         self._forwards = 0
         self._optimizer_steps = 0
+        self.on_backward: Callable[[int, Any], None] | None = None
+        """Told when a backward pass reaches the logits: the number of samples, and the node of the autograd graph."""
 
     @property
     def name(self) -> str | None:
@@ -152,6 +154,8 @@ class HeadCapture:
         if not self._handles:
             return
         if batch.logits_grad is None:
+            if self.on_backward is not None and not self._ready:
+                self.on_backward(len(grad), torch._C._current_autograd_node())
             self._ready.append(batch)
         batch.logits_grad = grad.detach()
 

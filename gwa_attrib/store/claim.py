@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gwa_attrib.errors import RunError, RunExistsError
-from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, TMP, PartName
+from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, TMP, PartName
 
 
 def claim(root: Path, *, overwrite: bool) -> None:
@@ -42,6 +42,7 @@ def claim(root: Path, *, overwrite: bool) -> None:
 
 def _files_of_run(root: Path) -> list[Path]:
     """What a recorder wrote; run.json last, so that a deletion that fails half-way can be repeated."""
-    parts = [path for folder in (OBSERVATIONS, EPOCHS) for path in (root / folder).glob("*") if PartName.parse(path)]
+    folders = (OBSERVATIONS, LAYERS, EPOCHS)
+    parts = [path for folder in folders for path in (root / folder).glob("*") if PartName.parse(path)]
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
     return [*parts, *halves, root / SAMPLES_FILE, root / RUN_FILE]

@@ -11,7 +11,12 @@ from gwa_attrib.store.schema import SCHEMA_VERSION
 
 
 def new_info(
-    *, class_names: Sequence[str] | None, signals: Sequence[str], num_samples: int, config: Mapping[str, Any]
+    *,
+    class_names: Sequence[str] | None,
+    signals: Sequence[str],
+    num_samples: int,
+    config: Mapping[str, Any],
+    layers: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Facts about a run that begins now. `status` is "recording" until it ends, "complete" or "interrupted" after."""
     return {
@@ -23,7 +28,7 @@ def new_info(
         "world_size": 1,
         "num_samples": num_samples,
         "head": None,
-        "layers": "head",
+        "layers": list(layers),
         "class_names": [str(name) for name in class_names or ()],
         "signals": list(signals),
         "versions": {"python": platform.python_version(), **_versions("gwa_attrib", "torch", "numpy", "pyarrow")},

@@ -12,22 +12,29 @@ import narwhals as nw
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.store.files import parts
 from gwa_attrib.store.run import Run, no_epoch
-from gwa_attrib.store.schema import OBSERVATIONS
+from gwa_attrib.store.schema import LAYERS, OBSERVATIONS
 
+TABLES = (OBSERVATIONS, LAYERS)
 ENGINES = ("duckdb", "polars", "pyarrow")
 
 
-def scan(run: Run, engine: str = "duckdb") -> Any:
+def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
     """All observations of the run (of repeated epochs the latest attempt) as a narwhals frame of the engine.
+
+    `table` may be "layers", the tidy table of the recorded layers.
 
     `duckdb` and `polars` are lazy (`.to_native()` gives their own object, `.collect()` the result); `pyarrow` reads.
 
     Raises:
         RunFormatError: the run has no epoch yet.
-        InputError: another engine.
+        InputError: another engine or table.
         MissingDependencyError: the engine is not installed.
     """
-    files = [str(path) for paths in parts(run.path / OBSERVATIONS).values() for path in paths]
+    if table not in TABLES:
+        raise InputError(
+            expected=f"a table out of {', '.join(TABLES)}", found=repr(table), todo="Choose one of them."
+        )
+    files = [str(path) for paths in parts(run.path / table).values() for path in paths]
     if not files:
         raise no_epoch(run)
     if engine == "duckdb":
@@ -43,5 +50,5 @@ def scan(run: Run, engine: str = "duckdb") -> Any:
             ) from error
         return nw.from_native(polars.scan_parquet(files, glob=False))
     if engine == "pyarrow":
-        return nw.from_native(run.observations())
+        return nw.from_native(run.observations() if table == OBSERVATIONS else run.layer_observations())
     raise InputError(expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them.")

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
 from gwa_attrib.store.files import parts, read_info, read_table
+from gwa_attrib.store.layers import layer_by_epoch, layer_table
 from gwa_attrib.store.schema import EPOCHS, FLOAT_SIGNALS, OBSERVATIONS, SAMPLES_FILE
 from gwa_attrib.store.summaries import epoch_frame
 
@@ -54,6 +55,13 @@ class Run:
         return tuple(self.info["class_names"])
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the recorded layers: "all" for all recorded parameters together, then each block; () with the head
+        alone."""
+        names = self.info.get("layers", ())
+        return () if isinstance(names, str) else tuple(names)
+
+    @property
     def epoch_numbers(self) -> tuple[int, ...]:
         """Numbers of the recorded epochs, ascending. Row i of a trajectory is the i-th of them."""
         return tuple(parts(self.path / OBSERVATIONS))
@@ -66,6 +74,14 @@ class Run:
         if not tables:
             raise no_epoch(self)
         return pa.concat_tables(tables)
+
+    def layer_observations(self, layer: str | None = None, *, epoch: int | None = None) -> pa.Table:
+        """Tidy table of the layers: sample_id, epoch, step, layer, alignment, dot, grad_norm; one row per observation.
+
+        Raises:
+            InputError: a layer that was not recorded.
+        """
+        return layer_table(self.path, self.layers, layer, epoch)
 
     def by_epoch(self, *names: str) -> Iterator[tuple[int, dict[str, Array]]]:
         """Epoch after epoch, each named column with one value per sample; memory for one epoch only.
@@ -88,14 +104,15 @@ class Run:
                 dense["correct"] = np.where(pred < 0, np.nan, pred == labels).astype(np.float32)
             yield epoch, {name: dense[name] for name in names}
 
-    def trajectory(self, name: str) -> Float[np.ndarray, "epoch sample"]:
+    def trajectory(self, name: str, layer: str | None = None) -> Float[np.ndarray, "epoch sample"]:
         """A signal as float32 ``[epoch, sample]``; NaN where a sample was not seen. Column j is row j of `samples`.
 
         `name` is one of alignment, loss, margin, p_label, el2n, grad_norm, dot, learning_rate, pred, correct.
-        Duplicates within an epoch are averaged (of `pred`, the last counts).
+        Duplicates within an epoch are averaged (of `pred`, the last counts). `layer` takes alignment, dot or grad_norm
+        of a recorded layer, or of "all" together, instead of the head's kernel.
 
         Raises:
-            InputError: another name.
+            InputError: another name, or a layer that was not recorded.
             RunFormatError: the run has no epoch yet, or was recorded without this signal.
         """
         if name not in TRAJECTORIES:
@@ -106,6 +123,11 @@ class Run:
         if not epochs:
             raise no_epoch(self)
         matrix = np.full((len(epochs), len(self.sample_ids)), np.nan, dtype=np.float32)
+        if layer is not None:
+            values = layer_by_epoch(self.path, self.layers, layer, name, self.sample_ids)
+            for row, epoch in zip(matrix, epochs, strict=True):
+                row[:] = values(epoch)
+            return matrix
         for row, (_, dense) in zip(matrix, self.by_epoch(name), strict=True):
             row[:] = np.where(dense[name] < 0, np.nan, dense[name]) if name == "pred" else dense[name]
         return matrix
@@ -118,11 +140,11 @@ class Run:
         }
         return epoch_frame(tables)
 
-    def scan(self, engine: str = "duckdb") -> Any:
-        """All observations lazily in another engine: see `gwa_attrib.store.queries.scan`."""
+    def scan(self, engine: str = "duckdb", table: str = "observations") -> Any:
+        """All observations (or ``table="layers"``) lazily in another engine: see `gwa_attrib.store.queries.scan`."""
         from gwa_attrib.store.queries import scan
 
-        return scan(self, engine)
+        return scan(self, engine, table)
 
 
 def open_run(path: str | Path) -> Run:

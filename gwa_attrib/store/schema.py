@@ -5,6 +5,7 @@
     run.json                                          what the run is; the only file that is rewritten besides samples
     samples.parquet                                   one row per sample: sample_id, key, label, further columns
     observations/epoch=00007-rank=00000-a0.parquet    one row per sample seen in the epoch
+    layers/epoch=00007-rank=00000-a0.parquet          one row per sample and layer, if layers were recorded
     epochs/epoch=00007-rank=00000-a0.parquet          one row: moments of the alignment, metrics, seconds
     _tmp/                                             half-written files, never read
 """
@@ -21,6 +22,7 @@ RUN_FILE = "run.json"
 SAMPLES_FILE = "samples.parquet"
 OBSERVATIONS = "observations"
 EPOCHS = "epochs"
+LAYERS = "layers"
 TMP = "_tmp"
 
 TOP = 5
@@ -30,6 +32,10 @@ IDENTITY = ("sample_id", "epoch", "step", "label", "pred")
 FLOAT_SIGNALS = ("alignment", "loss", "margin", "p_label", "el2n", "grad_norm", "dot")
 TOP_SIGNALS = ("top_class", "top_prob")
 SIGNALS = (*FLOAT_SIGNALS, *TOP_SIGNALS)
+
+LAYER_SIGNALS = ("alignment", "dot", "grad_norm")
+WHOLE = "all"
+"""Name of the layer that stands for all recorded parameters together."""
 
 _NAME = re.compile(r"epoch=([0-9]{5,})-rank=([0-9]{5,})-a([0-9]+)\.parquet")
 
@@ -66,6 +72,18 @@ EPOCH_SCHEMA = pa.schema(
 )
 """Columns of an epochs file: number, mean and sums of central powers of the alignment; what else adds up over
 processes; and the user's metrics."""
+
+
+LAYER_SCHEMA = pa.schema(
+    [
+        pa.field("sample_id", pa.int64(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("layer", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        *(pa.field(name, pa.float32()) for name in LAYER_SIGNALS),
+    ]
+)
+"""Columns of a layers file: of each observation and each group of parameters."""
 
 
 def observation_schema(signals: tuple[str, ...], top: int) -> pa.Schema:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.claim import claim
-from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, PartName
+from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, LAYERS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, PartName
 
 ROW_GROUP = 1 << 17
 
@@ -54,6 +54,10 @@ class RunWriter:
         target = self.path / OBSERVATIONS / str(part)
         ordered = table.sort_by([("sample_id", "ascending"), ("step", "ascending")])
         atomic_write(self.path, target, lambda file: _write_table(file, ordered))
+
+    def write_layers(self, part: PartName, table: pa.Table) -> None:
+        """What was observed of the layers in one epoch; to be written before the observations."""
+        atomic_write(self.path, self.path / LAYERS / str(part), lambda file: _write_table(file, table))
 
     def write_epoch(self, part: PartName, row: Mapping[str, Any]) -> None:
         """The summary of one epoch."""

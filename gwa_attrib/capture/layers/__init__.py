@@ -1,7 +1,38 @@
 """Per-sample gradients of every layer, as products with the weights and norms."""
 
+from collections.abc import Sequence
+
+from torch import nn
+
 from gwa_attrib.capture.layers import activation, convolution, embedding, linear, normalization
 from gwa_attrib.capture.layers.capture import LayerCapture
 from gwa_attrib.capture.layers.plan import Plan, make_plan
 
-__all__ = ["LayerCapture", "Plan", "activation", "convolution", "embedding", "linear", "make_plan", "normalization"]
+__all__ = [
+    "LayerCapture",
+    "Plan",
+    "activation",
+    "convolution",
+    "embedding",
+    "linear",
+    "make_capture",
+    "make_plan",
+    "normalization",
+]
+
+ENGINES = ("auto", "ghost", "opacus")
+
+
+def make_capture(model: nn.Module, layers: str | Sequence[str] = "all", engine: str = "auto") -> LayerCapture:
+    """A capture of the named layers, or of all.
+
+    Raises:
+        InputError: names that are not there.
+        LayerError: a layer that cannot be measured as it is set up.
+    """
+    plan = make_plan(model, layers)
+    if engine == "opacus":
+        from gwa_attrib.capture.layers.opacus_engine import OpacusCapture
+
+        return OpacusCapture(model, plan)
+    return LayerCapture(model, plan)

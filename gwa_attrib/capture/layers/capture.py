@@ -128,6 +128,9 @@ class LayerCapture:
         own_value(out).register_hook(arrived)
         return None
 
+    def ready_for_check(self) -> None:
+        """Called when the model has been put in evaluation mode for the check."""
+
     def begin(self, samples: int, root: Any, *, totals: bool = False) -> None:
         """The backward pass begins: at the node `root`, over a batch of `samples`.
 

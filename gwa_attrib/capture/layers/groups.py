@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from gwa_attrib.errors import InputError
+from gwa_attrib.store.schema import WHOLE
 
 Groups = dict[str, tuple[str, ...]]
-WHOLE = "all"
-"""Name under which the whole of the recorded parameters is stored; no group may have it."""
 
 
 def trainable(model: nn.Module, prefix: str = "") -> list[str]:
