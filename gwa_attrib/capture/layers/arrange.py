@@ -24,6 +24,8 @@ class Layout(Enum):
 def guess(lead: Sequence[int], samples: int, known: Layout | None = None) -> Layout:
     """The layout of leading dimensions `lead`, if it must be one; `known` decides where several fit."""
     fits = possible(lead, samples)
+    if known is Layout.SECOND and len(lead) < 2:
+        known = None  # one time step of a recurrent layer
     if known in fits:
         return known  # type: ignore[return-value]
     if known is not None or not fits:

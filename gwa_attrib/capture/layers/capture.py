@@ -20,8 +20,8 @@ from gwa_attrib.capture.layers.graph import Parents, meetings, numbered, paramet
 from gwa_attrib.capture.layers.mixing import BatchNorms
 from gwa_attrib.capture.layers.pieces import gradient_of_pieces, part_of_pieces
 from gwa_attrib.capture.layers.plan import Plan
-from gwa_attrib.capture.layers.rule import Part, parts_of
-from gwa_attrib.capture.layers.shared_weights import SharedUse, part_of_uses
+from gwa_attrib.capture.layers.rule import Operands, Part, parts_of
+from gwa_attrib.capture.layers.shared_weights import SharedUse, gradient_of_uses, part_of_uses
 from gwa_attrib.capture.layers.swap import can_swap, swapped
 from gwa_attrib.capture.layers.taps import Owner, Piece, Spread, listen
 from gwa_attrib.capture.layers.use import LayerUse
@@ -73,8 +73,13 @@ class LayerCapture:
         self.always = False
         """Capture in evaluation mode too: for the check."""
         self.paused = False
+        self._active = False
         self.swaps = True
         """Let the weight gradients of convolutions come from their per-sample gradients."""
+        self.forms_gradients = False
+        """Keep what `take_gradients` needs instead of computing products and norms at once."""
+        self.by_others: frozenset[str] = frozenset()
+        """Layers that a subclass measures in another way."""
         self._handles: list[RemovableHandle] = []
         self._batch_norms = BatchNorms(model, plan)
         self._forget()
@@ -86,11 +91,13 @@ class LayerCapture:
         self._pieces: dict[str, list[Piece]] = {}
         self._outputs: dict[str, tuple[LayerUse, list[Piece]]] = {}
         self._several: set[str] = set()
+        self._ran_elsewhere: set[str] = set()
         self._samples: int | None = None
         self._listening: list[RemovableHandle] = []
         self.totals: Totals | None = None
 
     def __enter__(self) -> "LayerCapture":
+        self._active = True
         for name, module in self.plan.layers.items():
             hook = LayerHook(self, name)
             self._handles.append(module.register_forward_hook(hook, prepend=True, with_kwargs=True))
@@ -100,6 +107,7 @@ class LayerCapture:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._active = False
         for handle in (*self._handles, *self._listening):
             handle.remove()
         self._handles.clear()
@@ -114,11 +122,14 @@ class LayerCapture:
         """Take note of a forward pass of a layer, if it is one of training; may give the output another node."""
         if not self._counts() or not out.requires_grad or not out.numel():
             return None
+        self._batch_norms.ran(name)
+        if name in self.by_others:
+            self._ran_elsewhere.add(name)
+            return None
         x = args[0] if args else kwargs.get("input")
         swap = self.swaps and can_swap(module, x, out)
         use = LayerUse(name, module, self.plan.rules[name], args, kwargs, out, keep=not swap)
         self._uses.append(weakref.ref(use))  # alive as long as the graph is
-        self._batch_norms.ran(use)
         if swap:
             return swapped(module, x, out, lambda x, delta: self._came_back(use, delta.detach(), x.detach()))  # type: ignore[arg-type]
 
@@ -131,21 +142,27 @@ class LayerCapture:
     def ready_for_check(self) -> None:
         """Called when the model has been put in evaluation mode for the check."""
 
+    def explain(self, error: RuntimeError) -> LayerError | None:
+        """What an error of torch in the forward pass means, if it comes from the capture."""
+        return None
+
     def begin(self, samples: int, root: Any, *, totals: bool = False) -> None:
         """The backward pass begins: at the node `root`, over a batch of `samples`.
 
         Raises:
             LayerError: a parameter meets the samples in an operation that is not understood.
         """
-        if not self._handles or self.paused or self._samples is not None:
+        if not self._active or self.paused or self._samples is not None:
             return
         self._samples = samples
+        if not samples:
+            return
         alive = [use for use in (ref() for ref in self._uses) if use is not None]
-        counts: dict[str, int] = {}
+        counts: dict[str, int] = {name: 1 for layer in self._ran_elsewhere for name in self.plan.parameters_of(layer)}
         for use in alive:
             for name in self.plan.parameters_of(use.name):
                 counts[name] = counts.get(name, 0) + 1
-        self._several = {name for name, count in counts.items() if count > 1}
+        self._several = {name for name, count in counts.items() if count > 1 or self.forms_gradients}
         if totals:
             self.totals = Totals(self.plan.parameters)
             self._listening += self.totals.listen()
@@ -208,7 +225,7 @@ class LayerCapture:
 
     def _came_back(self, use: LayerUse, grad: Tensor, x: Tensor | None = None) -> dict[str, Tensor]:
         """The gradient of a layer's output has come; gives the sums of the per-sample gradients, if it formed them."""
-        if not self._handles or self.paused or self._samples == 0:
+        if not self._active or self.paused or self._samples == 0:
             return {}
         if self._samples is None:
             raise LayerError(
@@ -252,7 +269,7 @@ class LayerCapture:
             LayerError, StepOrderError: as found in the backward pass.
         """
         try:
-            self._batch_norms.judge(self._parts | self._shared | self._pieces)
+            self._judge()
             samples = self._samples or 0
             for name, uses in self._shared.items():
                 self._add(name, part_of_uses(self.plan.parameters[name], uses))
@@ -265,18 +282,47 @@ class LayerCapture:
                 self.totals.compare(self._parts)
             return self._parts
         finally:
-            for handle in self._listening:
-                handle.remove()
-            self._forget()
-            self._batch_norms.forget()
+            self._end_pass()
+
+    def take_gradients(self) -> dict[str, Tensor]:
+        """The per-sample gradients themselves, ``[sample, *shape]``; needs `forms_gradients` during the backward pass.
+
+        In the units of `take`, and with its errors. Memory: samples times parameters.
+        """
+        try:
+            self._judge()
+            samples = self._samples or 0
+            every = slice(0, samples)
+            formed = {name: gradient_of_uses(uses, every) for name, uses in self._shared.items()}
+            for name, pieces in self._pieces.items():
+                if pieces:
+                    formed[name] = gradient_of_pieces(self.plan.parameters[name], pieces, every)
+            for use, pieces in self._outputs.values():
+                if pieces:
+                    own = use.rule.gradient(use.module, self._operands_of_output(use, pieces, samples))
+                    formed |= {name: own[there] for name, there in self.plan.parameters_of(use.name).items()}
+            return formed
+        finally:
+            self._end_pass()
+
+    def _judge(self) -> None:
+        self._batch_norms.judge(self._parts | self._shared | self._pieces)
+
+    def _end_pass(self) -> None:
+        for handle in self._listening:
+            handle.remove()
+        self._forget()
+        self._batch_norms.forget()
 
     def _finish_output(self, use: LayerUse, pieces: list[Piece], samples: int) -> None:
         if not pieces:
             return
-        self.layouts.setdefault(use.name, Layout.SHARED)
-        like = torch.empty(use.output_shape, device="meta")
-        delta = gradient_of_pieces(like, pieces, slice(0, samples))
-        operands = use.operands(samples, Layout.SHARED, delta)
+        operands = self._operands_of_output(use, pieces, samples)
         names = {own: name for name, own in self.plan.parameters_of(use.name).items()}
         for own, part in parts_of(use.rule, use.module, operands).items():
             self._add(names[own], part)
+
+    def _operands_of_output(self, use: LayerUse, pieces: list[Piece], samples: int) -> Operands:
+        self.layouts.setdefault(use.name, Layout.SHARED)
+        like = torch.empty(use.output_shape, device="meta")
+        return use.operands(samples, Layout.SHARED, gradient_of_pieces(like, pieces, slice(0, samples)))

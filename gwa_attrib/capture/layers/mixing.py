@@ -8,7 +8,6 @@ from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.capture.layers.normalization import mixes_samples
 from gwa_attrib.capture.layers.plan import Plan
-from gwa_attrib.capture.layers.use import LayerUse
 from gwa_attrib.errors import BatchMixingError
 
 
@@ -42,8 +41,8 @@ class BatchNorms:
 
         return before
 
-    def ran(self, use: LayerUse) -> None:
-        self._ran.append(use.name)
+    def ran(self, layer: str) -> None:
+        self._ran.append(layer)
 
     def judge(self, measured: Mapping[str, Any]) -> None:
         """Raise if a recorded parameter lies before a batch norm that mixed.

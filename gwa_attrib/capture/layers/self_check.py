@@ -156,7 +156,13 @@ def check(model: nn.Module, capture: LayerCapture, inputs: Inputs) -> list[Devia
     found: list[Deviation] = []
     for size in dict.fromkeys(min(size, inputs.samples) for size in SIZES):
         capture.layouts.clear()
-        found = deviations(model, capture, inputs, size)
+        try:
+            found = deviations(model, capture, inputs, size)
+        except RuntimeError as error:
+            meaning = capture.explain(error)
+            if meaning is None:
+                raise
+            raise meaning from error
         if all(deviation.worst <= tolerance(model) for deviation in found):
             return found
     worst = max(found, key=lambda deviation: deviation.worst)

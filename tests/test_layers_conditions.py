@@ -1,0 +1,246 @@
+"""Layers in real trainings: what happens around and inside a step leaves the numbers right, or is refused."""
+
+import gc
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from layer_loops import BATCHES, KINDS, Trial
+from torch import Tensor, nn
+
+from gwa_attrib.errors import GWAError, StepOrderError
+
+each_kind = pytest.mark.parametrize("kind", KINDS)
+IDS = [0, 1, 2, 3]
+
+
+def trial(path: Path, kind: str, **options) -> Trial:
+    make, x = KINDS[kind]
+    return Trial(path, make, x(), **options)
+
+
+@each_kind
+def test_with_gradient_accumulation_each_batch_is_recorded(tmp_path: Path, kind: str) -> None:
+    with trial(tmp_path / "run", kind) as case:
+        optimizer = torch.optim.SGD(case.model.parameters(), 0.1)
+        for i, ids in enumerate([[3, 0, 5], [7, 1], [2, 4, 11, 6], [8, 9, 10]]):
+            case.step(ids, lambda z, y: F.cross_entropy(z, y) / 2)
+            if i % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+        case.end_epoch()
+    case.check()
+
+
+def evaluation(model: nn.Module, x: Tensor) -> None:
+    model.eval()
+    model(x)
+    model.train()
+
+
+def no_grad(model: nn.Module, x: Tensor) -> None:
+    with torch.no_grad():
+        model(x)
+
+
+def inference(model: nn.Module, x: Tensor) -> None:
+    with torch.inference_mode():
+        model(x)
+
+
+def thrown_away(model: nn.Module, x: Tensor) -> None:
+    model(x)
+
+
+def saliency(model: nn.Module, x: Tensor) -> None:
+    model.eval()
+    x = x.clone().requires_grad_()
+    torch.autograd.grad(model(x).sum(), x)
+    model.train()
+
+
+def curvature(model: nn.Module, x: Tensor) -> None:
+    """Gradients of the parameters in evaluation mode."""
+    model.eval()
+    torch.autograd.grad(model(x).sum(), list(model.parameters()), allow_unused=True)
+    model.train()
+
+
+def failed(model: nn.Module, x: Tensor) -> None:
+    """Out of memory halfway, say."""
+    with pytest.raises(RuntimeError):
+        model(x[..., :-3])
+
+
+PASSES = [evaluation, no_grad, inference, thrown_away, saliency, curvature, failed]
+
+
+@pytest.mark.parametrize("between", PASSES)
+@each_kind
+def test_other_passes_leave_no_trace(tmp_path: Path, kind: str, between: Callable[[nn.Module, Tensor], None]) -> None:
+    """Before each batch, between backward and step, and after the step."""
+    with trial(tmp_path / "run", kind) as case:
+        optimizer = torch.optim.SGD(case.model.parameters(), 0.1)
+        for ids in BATCHES:
+            between(case.model, case.x[:4])
+            targets = case.backward(ids)
+            between(case.model, case.x[:4])
+            case.recorder.step(targets, sample_ids=ids)
+            between(case.model, case.x[:4])
+            optimizer.step()
+            optimizer.zero_grad()
+        case.end_epoch()
+    case.check()
+
+
+@each_kind
+def test_a_graph_that_is_thrown_away_is_freed(tmp_path: Path, kind: str) -> None:
+    """Recording must not hold on to activations: of a forward pass without backward, nor after a step."""
+    kept: list[weakref.ref[Tensor]] = []
+    with trial(tmp_path / "run", kind) as case:
+        handles = [
+            module.register_forward_hook(lambda module, inputs, out: kept.append(weakref.ref(out)))
+            for module in case.model.modules()
+            if not list(module.children())
+        ]
+        out = case.model(case.x)
+        assert kept
+        del out
+        gc.collect()
+        assert [reference() for reference in kept if reference() is not None] == []
+        case.step(IDS)
+        gc.collect()
+        assert [reference() for reference in kept if reference() is not None] == []
+        for handle in handles:
+            handle.remove()
+        case.end_epoch()
+
+
+def test_two_backward_passes_through_one_graph_are_refused(tmp_path: Path) -> None:
+    with trial(tmp_path / "run", "mlp") as case:
+        loss = F.cross_entropy(case.model(case.x[IDS]), case.y[IDS])
+
+        def twice() -> None:
+            loss.backward(retain_graph=True)
+            loss.backward()
+            case.recorder.step(case.y[IDS], sample_ids=IDS)
+
+        with pytest.raises(StepOrderError, match=r"recorder\.step"):
+            twice()
+
+
+def test_one_backward_pass_over_two_batches_is_refused(tmp_path: Path) -> None:
+    with trial(tmp_path / "run", "mlp") as case:
+
+        def together() -> None:
+            first, second = (F.cross_entropy(case.model(case.x[ids]), case.y[ids]) for ids in ([0, 1, 2], [3, 4, 5]))
+            (first + second).backward()
+            case.recorder.step(case.y[:3], sample_ids=[0, 1, 2])
+
+        with pytest.raises(StepOrderError, match="backward pass"):
+            together()
+
+
+def test_one_step_for_two_backward_passes_is_refused(tmp_path: Path) -> None:
+    with trial(tmp_path / "run", "mlp") as case:
+
+        def skipped() -> None:
+            case.backward(IDS)
+            case.step([4, 5, 6])
+
+        with pytest.raises(StepOrderError, match=r"recorder\.step"):
+            skipped()
+
+
+@pytest.mark.parametrize("kind", ["mlp", "convnet", "attention"])
+@pytest.mark.parametrize("refused", ["two batches", "no backward", "one graph twice"])
+def test_after_a_refusal_the_next_batch_is_recorded(tmp_path: Path, kind: str, refused: str) -> None:
+    with trial(tmp_path / "run", kind) as case:
+
+        def wrong() -> None:
+            loss = F.cross_entropy(case.model(case.x[IDS]), case.y[IDS])
+            if refused == "one graph twice":
+                loss.backward(retain_graph=True)
+            if refused != "no backward":
+                loss.backward()
+            if refused == "two batches":
+                F.cross_entropy(case.model(case.x[IDS]), case.y[IDS]).backward()
+            case.recorder.step(case.y[IDS], sample_ids=IDS)
+
+        with pytest.raises(GWAError):
+            wrong()
+        case.model.zero_grad()
+        case.step([5, 6, 7])
+        case.step([8, 9])
+        case.end_epoch()
+    case.check()
+
+
+@pytest.mark.parametrize("kind", ["mlp", "convnet", "attention"])
+def test_after_an_error_in_the_backward_pass_the_next_batch_is_recorded(tmp_path: Path, kind: str) -> None:
+    """Out of memory, say: the loop catches it and goes on with smaller batches."""
+    with trial(tmp_path / "run", kind) as case:
+        first = next(case.model.parameters())
+
+        def full(grad: Tensor) -> None:
+            raise torch.OutOfMemoryError("out of memory")
+
+        handle = first.register_hook(full)
+        with pytest.raises(torch.OutOfMemoryError):
+            F.cross_entropy(case.model(case.x[IDS]), case.y[IDS]).backward()
+        handle.remove()
+        case.model.zero_grad()
+
+        def smaller() -> None:
+            case.step([5, 6, 7])
+            case.end_epoch()
+
+        case.right_or_refused(smaller, r"recorder\.step")
+
+
+@each_kind
+def test_several_optimizers_step_after_the_recorder(tmp_path: Path, kind: str) -> None:
+    with trial(tmp_path / "run", kind) as case:
+        *body, head = (list(module.parameters()) for module in case.model.children())
+        optimizers = [torch.optim.Adam([p for ps in body for p in ps], 0.01), torch.optim.SGD(head, 0.5)]
+        for ids in BATCHES:
+            case.step(ids)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+        case.end_epoch()
+    case.check()
+
+
+@each_kind
+@pytest.mark.parametrize("change", ["optimizer", "data", "in the backward pass"])
+def test_weights_of_a_layer_that_change_before_the_step_are_noticed(tmp_path: Path, kind: str, change: str) -> None:
+    """The optimizer of the body steps first, or fused into the backward pass; the head's own waits."""
+    with trial(tmp_path / "run", kind) as case:
+        *body, _ = case.model.children()
+        parameters = [p for module in body for p in module.parameters()]
+        optimizer = torch.optim.SGD(parameters, 10.0)
+
+        def moved(p: Tensor) -> None:
+            with torch.no_grad():
+                p.sub_(10.0 * p.grad)
+
+        def train() -> None:
+            for ids in BATCHES:
+                hooks = [p.register_post_accumulate_grad_hook(moved) for p in parameters if "backward" in change]
+                targets = case.backward(ids)
+                if change == "optimizer":
+                    optimizer.step()
+                if change == "data":
+                    for p in parameters:
+                        p.data.add_(p.grad if p.grad is not None else 0, alpha=-10.0)
+                case.recorder.step(targets, sample_ids=ids)
+                case.model.zero_grad()
+                for hook in hooks:
+                    hook.remove()
+            case.end_epoch()
+
+        case.right_or_refused(train, r"recorder\.step")
