@@ -1,16 +1,19 @@
 """Layers of models as people write them: in place, used again, left out, frozen, mixed by batch norm, dropped out."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import layer_loops as loops
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from layer_loops import BATCHES, Trial
+from layer_loops import BATCHES, SAMPLES, Trial
 from torch import Tensor, nn
 
-from gwa_attrib.errors import BatchMixingError
+from gwa_attrib.errors import BatchMixingError, GWAError
 
 
 IN_PLACE: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {
@@ -63,7 +66,7 @@ def test_an_activation_in_place_right_behind_a_layer(tmp_path: Path, layer: str)
 
 
 class Reuses(nn.Module):
-    """Weights that are used again: a layer called twice (on outputs of two sizes), and two layers with one weight."""
+    """Weights that are used again: a layer that is called twice, or two layers with one weight."""
 
     def __init__(self, of: str) -> None:
         super().__init__()
@@ -73,24 +76,21 @@ class Reuses(nn.Module):
         self.linear, self.tied, self.head = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(6, 3)
         if of == "two layers":
             self.tied.weight = self.linear.weight
-        if of == "head":
-            self.tied = nn.Linear(3, 6, bias=False)
-            self.tied.weight = nn.Parameter(self.head.weight.detach().t().clone())
-            self.head = nn.Linear(6, 3)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        return self.first(x.transpose(1, 2)).transpose(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.first(x.transpose(1, 2)).transpose(1, 2))
+        x = self.norm(self.convolve(x))
         if self.of == "convolution":
-            x = self.first(x.tanh().transpose(1, 2)).transpose(1, 2)
+            x = self.convolve(x.tanh())
         if self.of == "norm":
             x = self.norm(x.tanh())
+        if self.of == "linear":
+            x = self.linear(x).tanh()
         if self.of == "a layer of two shapes":
             return self.head(self.linear(x.mean(1)) + self.linear(x.tanh()).mean(1))
-        x = self.linear(x)
-        return self.head(self.linear(x.tanh()).mean(1) if self.of == "linear" else self.tail(x).mean(1))
-
-    def tail(self, x: Tensor) -> Tensor:
-        return self.tied(x) if self.of == "two layers" else x
+        return self.head(self.tied(self.linear(x).tanh()).mean(1))
 
 
 @pytest.mark.parametrize("of", ["convolution", "norm", "linear", "two layers", "a layer of two shapes"])
@@ -119,9 +119,161 @@ class Chooses(nn.Module):
 
 @pytest.mark.parametrize("batches", [[[0, 1], [2, 3], [4, 5]], [[2, 3], [0, 1], [4, 5]]], ids=["first", "later"])
 def test_a_parameter_that_a_batch_does_not_use_has_no_gradient_there(tmp_path: Path, batches: list[list[int]]) -> None:
-    with Trial(tmp_path / "run", Chooses, loops.vectors()) as case:
-        # Sample 0 takes the other branch in a batch of its own only if its batch does: so do its neighbours here.
-        case.x[batches[batches.index([0, 1])], 0] = 0
+    x = loops.vectors()
+    x[1, 0] = 0  # the neighbour of sample 0 takes its branch when it is alone too
+    with Trial(tmp_path / "run", Chooses, x) as case:
         case.epochs(batches, 2)
     case.check()
-    assert torch.isnan(torch.from_numpy(case.run.trajectory("alignment", layer="never")))[:, :6].all()
+    assert np.isnan(case.run.trajectory("alignment", layer="never")).all()
+    assert (case.run.trajectory("grad_norm", layer="never")[:, :6] == 0).all()
+
+
+class Masks(nn.Module):
+    """Dropout whose mask belongs to the sample, which its first feature names: a loop can repeat it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.second, self.head = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.register_buffer("masks", (torch.rand(2, SAMPLES, 8) < 0.6) / 0.6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.masks[:, x[:, 0].long()] if self.training else (1.0, 1.0)
+        x = self.body(x / SAMPLES).tanh() * first
+        return self.head(self.second(x).relu_() * second)
+
+
+def test_dropout(tmp_path: Path) -> None:
+    with Trial(tmp_path / "run", Masks, loops.vectors()) as case:
+        case.epochs(BATCHES, 3)
+    case.check()
+
+
+def batch_normed() -> nn.Sequential:
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(4)
+    norm.running_mean, norm.running_var = torch.randn(4), torch.rand(4) + 0.5
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), norm, nn.ReLU(True), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 8), nn.ReLU(True),
+        nn.Linear(8, 3),
+    )  # fmt: skip
+
+
+def test_batch_norm_in_training_mode_is_named_with_the_ways_out(tmp_path: Path) -> None:
+    with Trial(tmp_path / "run", batch_normed, loops.images()) as case:
+        targets = case.model(case.x[:4])
+        F.cross_entropy(targets, case.y[:4]).backward()
+        with pytest.raises(BatchMixingError, match=r"'1' in training mode.*GroupNorm.*eval\(\).*layers=") as caught:
+            case.recorder.step(case.y[:4], sample_ids=range(4))
+        assert "'0'" in caught.value.found
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_frozen_batch_norm_is_a_layer_like_any_other(tmp_path: Path, affine: bool) -> None:
+    def make() -> nn.Module:
+        model = batch_normed()
+        model[1].requires_grad_(affine)
+        return model
+
+    with Trial(tmp_path / "run", make, loops.images()) as case:
+        case.model[1].eval()
+        case.epochs(BATCHES, 2)
+    case.check()
+
+
+def test_what_comes_after_a_batch_norm_is_measured(tmp_path: Path) -> None:
+    """The truth is a loop over the rest of the model, from what the batch norm put out."""
+    layers = ["3", "5", "7"]
+    rest = Trial(tmp_path / "rest", lambda: batch_normed()[2:], torch.zeros(SAMPLES, 4, 4, 4))
+    with Trial(tmp_path / "run", batch_normed, loops.images(), layers=layers) as case:
+        optimizer = torch.optim.SGD(case.model.parameters(), 0.1)
+        for ids in BATCHES:
+            rest.x[ids] = copy.deepcopy(case.model[:2])(case.x[ids]).detach()
+            rest.model.load_state_dict(case.model[2:].state_dict())
+            rest.expect(ids)
+            F.cross_entropy(case.model(case.x[ids]), case.y[ids]).backward()
+            case.recorder.step(case.y[ids], sample_ids=ids)
+            optimizer.step()
+            optimizer.zero_grad()
+        case.end_epoch()
+    # The names of the rest are those of the whole, two less.
+    case.truths = [t._replace(gradients=shifted(t.gradients), weights=shifted(t.weights)) for t in rest.truths]
+    case.check()
+
+
+def shifted(values: dict[str, Any]) -> dict[str, Any]:
+    return {f"{int(name.partition('.')[0]) + 2}.{name.partition('.')[2]}": value for name, value in values.items()}
+
+
+def frozen(*names: str) -> Callable[[], nn.Module]:
+    def make() -> nn.Module:
+        model = loops.Attends() if names[0] in dict(loops.Attends().named_parameters()) else loops.convnet()
+        for name, p in model.named_parameters():
+            p.requires_grad_(name not in names)
+        return model
+
+    return make
+
+
+FROZEN = [
+    ("0.weight",),
+    ("0.bias",),
+    ("0.weight", "0.bias", "1.weight", "1.bias"),
+    ("1.weight",),
+    ("1.bias", "3.weight"),
+    ("token", "norm.weight"),
+    ("attention.in_proj_weight",),
+    ("position", "token", "scale"),
+]
+
+
+@pytest.mark.parametrize("names", FROZEN)
+def test_frozen_parameters_are_left_out(tmp_path: Path, names: tuple[str, ...]) -> None:
+    x = loops.sequences() if names[0] in dict(loops.Attends().named_parameters()) else loops.images()
+    with Trial(tmp_path / "run", frozen(*names), x) as case:
+        case.epochs(BATCHES, 2)
+    case.check()
+
+
+class Biases(nn.Module):
+    """Only the biases are trained, and a residual is added in place to what a layer has read: torch allows it then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.head = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.first.weight.requires_grad_(False)
+        self.second.weight.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        x += self.second(x)
+        return self.head(x)
+
+
+def test_only_biases_are_trained_and_inputs_overwritten(tmp_path: Path) -> None:
+    with Trial(tmp_path / "run", Biases, loops.vectors()) as case:
+        case.right_or_refused(lambda: case.epochs(BATCHES, 2), "layers=|in place")
+
+
+@pytest.mark.parametrize("kind", loops.KINDS)
+@pytest.mark.parametrize("later", ["unfrozen", "frozen"])
+def test_layers_that_are_frozen_or_unfrozen_while_recording_are_noticed(tmp_path: Path, kind: str, later: str) -> None:
+    """What is recorded is fixed when recording begins: "all" would no longer be all that is trained."""
+    make, x = loops.KINDS[kind]
+    first = next(name for name, _ in make().named_parameters())
+
+    def begun() -> nn.Module:
+        model = make()
+        model.get_parameter(first).requires_grad_(later == "frozen")
+        return model
+
+    with Trial(tmp_path / "run", begun, x()) as case:
+
+        def train() -> None:
+            case.epochs(BATCHES, 1)
+            case.model.get_parameter(first).requires_grad_(later == "unfrozen")
+            case.epochs(BATCHES, 1)
+
+        with pytest.raises(GWAError, match="freeze|requires_grad"):
+            train()

@@ -1,8 +1,8 @@
 """Per-sample products and gradient norms of many layers, computed while the backward pass goes by.
 
 Forward hooks keep what a layer's rule needs; a hook on the layer's output computes products and norms as soon as its
-gradient arrives, and keeps two numbers a sample. Parameters that no layer with a rule holds are looked up in the
-autograd graph (`graph.py`). One layer's gradients are alive at a time.
+gradient arrives, and keeps two numbers a sample. One layer's gradients are alive at a time. Parameters that no layer
+with a rule used are looked up in the autograd graph.
 """
 
 import weakref
@@ -14,18 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gwa_attrib.capture.layers.arrange import Layout, guess, no_layout
-from gwa_attrib.capture.layers.conservation import Totals
-from gwa_attrib.capture.layers.graph import Parents, meetings, numbered, parameter_nodes, parents_of
+from gwa_attrib.capture.layers.arrange import Layout
+from gwa_attrib.capture.layers.backward_pass import BackwardPass
 from gwa_attrib.capture.layers.mixing import BatchNorms
-from gwa_attrib.capture.layers.pieces import gradient_of_pieces, part_of_pieces
 from gwa_attrib.capture.layers.plan import Plan
-from gwa_attrib.capture.layers.rule import Operands, Part, parts_of
-from gwa_attrib.capture.layers.shared_weights import SharedUse, gradient_of_uses, part_of_uses
+from gwa_attrib.capture.layers.rule import Gradients, Part
 from gwa_attrib.capture.layers.swap import can_swap, swapped
-from gwa_attrib.capture.layers.taps import Owner, Piece, Spread, listen
 from gwa_attrib.capture.layers.use import LayerUse
-from gwa_attrib.errors import LayerError, StepOrderError
+from gwa_attrib.errors import LayerError
 
 
 class LayerHook:
@@ -70,31 +66,22 @@ class LayerCapture:
     def __init__(self, model: nn.Module, plan: Plan) -> None:
         self._model, self.plan = model, plan
         self.layouts: dict[str, Layout] = {}
+        """Where the samples are in the input of each layer, as far as it is known."""
         self.always = False
         """Capture in evaluation mode too: for the check."""
         self.paused = False
-        self._active = False
         self.swaps = True
         """Let the weight gradients of convolutions come from their per-sample gradients."""
         self.forms_gradients = False
         """Keep what `take_gradients` needs instead of computing products and norms at once."""
         self.by_others: frozenset[str] = frozenset()
         """Layers that a subclass measures in another way."""
+        self._active = False
         self._handles: list[RemovableHandle] = []
         self._batch_norms = BatchNorms(model, plan)
-        self._forget()
-
-    def _forget(self) -> None:
+        self._pass: BackwardPass | None = None
         self._uses: list[weakref.ref[LayerUse]] = []
-        self._parts: dict[str, Part] = {}
-        self._shared: dict[str, list[SharedUse]] = {}
-        self._pieces: dict[str, list[Piece]] = {}
-        self._outputs: dict[str, tuple[LayerUse, list[Piece]]] = {}
-        self._several: set[str] = set()
         self._ran_elsewhere: set[str] = set()
-        self._samples: int | None = None
-        self._listening: list[RemovableHandle] = []
-        self.totals: Totals | None = None
 
     def __enter__(self) -> "LayerCapture":
         self._active = True
@@ -108,10 +95,10 @@ class LayerCapture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._active = False
-        for handle in (*self._handles, *self._listening):
+        for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._forget()
+        self._end_pass()
 
     def _counts(self) -> bool:
         return not self.paused and torch.is_grad_enabled() and (self._model.training or self.always)
@@ -136,7 +123,7 @@ class LayerCapture:
         def arrived(grad: Tensor) -> None:
             self._came_back(use, grad.detach().reshape(use.output_shape))
 
-        own_value(out).register_hook(arrived)
+        own_value(out).register_hook(arrived)  # type: ignore[no-untyped-call]
         return None
 
     def ready_for_check(self) -> None:
@@ -147,116 +134,30 @@ class LayerCapture:
         return None
 
     def begin(self, samples: int, root: Any, *, totals: bool = False) -> None:
-        """The backward pass begins: at the node `root`, over a batch of `samples`.
+        """The backward pass begins: at the node `root` of the autograd graph, over a batch of `samples`.
+
+        `totals`: check that the samples add up to the gradients that autograd accumulates.
 
         Raises:
             LayerError: a parameter meets the samples in an operation that is not understood.
         """
-        if not self._active or self.paused or self._samples is not None:
+        if not self._active or self.paused or self._pass is not None:
             return
-        self._samples = samples
-        if not samples:
-            return
+        self._pass = BackwardPass(self.plan, self.layouts, samples, gradients=self.forms_gradients)
         alive = [use for use in (ref() for ref in self._uses) if use is not None]
-        counts: dict[str, int] = {name: 1 for layer in self._ran_elsewhere for name in self.plan.parameters_of(layer)}
-        for use in alive:
-            for name in self.plan.parameters_of(use.name):
-                counts[name] = counts.get(name, 0) + 1
-        self._several = {name for name, count in counts.items() if count > 1 or self.forms_gradients}
-        if totals:
-            self.totals = Totals(self.plan.parameters)
-            self._listening += self.totals.listen()
-        missing = [name for name in self.plan.parameters if name not in counts]
-        unarranged = [use for use in alive if self._layout(use) is Layout.SHARED]
-        if missing or unarranged:
-            parents = parents_of([root])
-            self._listen_to_parameters(parents, missing)
-            for use in unarranged:
-                self._listen_to_output(parents, use)
+        elsewhere = [name for layer in self._ran_elsewhere for name in self.plan.parameters_of(layer)]
+        self._pass.begin(root, alive, elsewhere, totals=totals)
 
-    def _layout(self, use: LayerUse) -> Layout:
-        assert self._samples is not None
-        known = self.layouts.get(use.name, Layout.SECOND if use.name in self.plan.time_major else None)
-        layout = guess(use.leading, self._samples, known)
-        if layout is Layout.SHARED and not use.may_be_shared:
-            raise no_layout(use.name, use.input_shape, self._samples)
-        return layout
-
-    def _listen_to_parameters(self, parents: Parents, missing: list[str]) -> None:
-        nodes = parameter_nodes(parents)
-        assert self._samples is not None
-        for name in missing:
-            parameter, pieces = self.plan.parameters[name], self._pieces.setdefault(name, [])
-            node = nodes.get(id(parameter))
-            if node is None or self._samples == 1:
-                self._listening.append(parameter.register_hook(self._arrival(name, pieces)))
-                continue
-            owner = Owner(name, self._samples, name in self.plan.time_major)
-            for meeting in meetings(parents, node, parameter.shape, self._samples):
-                self._listening.append(listen(meeting, owner, pieces.append))
-
-    def _arrival(self, name: str, pieces: list[Piece]) -> Any:
-        """Of a parameter outside the graph no gradient may come; of a batch of one it is the sample's own."""
-
-        def arrived(grad: Tensor) -> None:
-            if self._samples != 1:
-                raise LayerError(
-                    expected=f"to find {name!r} in the autograd graph",
-                    found="a gradient that came to it from inside torch.compile, reentrant checkpointing or a function "
-                    "of its own",
-                    todo="Use checkpoint(..., use_reentrant=False), record before compiling, "
-                    "or leave the parameter out: layers=[...] names what to record.",
-                )
-            index = torch.arange(grad.numel()).view(grad.shape)
-            pieces.append(Spread(grad.detach().float().unsqueeze(0), index))
-
-        return arrived
-
-    def _listen_to_output(self, parents: Parents, use: LayerUse) -> None:
-        assert self._samples is not None
-        pieces: list[Piece] = []
-        self._outputs[use.name] = (use, pieces)
-        owner = Owner(use.name, self._samples, use.name in self.plan.time_major)
-        node = numbered(parents, use.node_number)
-        if node is None:
-            raise no_layout(use.name, use.input_shape, self._samples)
-        for meeting in meetings(parents, node, use.output_shape, self._samples):
-            self._listening.append(listen(meeting, owner, pieces.append))
-
-    def _came_back(self, use: LayerUse, grad: Tensor, x: Tensor | None = None) -> dict[str, Tensor]:
-        """The gradient of a layer's output has come; gives the sums of the per-sample gradients, if it formed them."""
-        if not self._active or self.paused or self._samples == 0:
+    def _came_back(self, use: LayerUse, grad: Tensor, x: Tensor | None = None) -> Gradients:
+        if not self._active or self.paused:
             return {}
-        if self._samples is None:
+        if self._pass is None:
             raise LayerError(
                 expected="the gradient of the head's output to come before those of other layers",
                 found=f"that of {use.name!r} first",
                 todo="Name the head with head=..., and record only layers below it: layers=[...].",
             )
-        layout = self._layout(use)
-        if layout is Layout.SHARED:
-            return {}
-        self.layouts.setdefault(use.name, layout)
-        operands = use.operands(self._samples, layout, grad, x)
-        names = self.plan.parameters_of(use.name)
-        if any(name in self._several for name in names):
-            for name, own in names.items():
-                self._shared.setdefault(name, []).append(SharedUse(use.rule, use.module, own, operands))
-            return {}
-        sums: dict[str, Tensor] | None = {} if x is not None else None
-        of_own = {own: name for name, own in names.items()}
-        for own, part in parts_of(use.rule, use.module, operands, sums).items():
-            self._add(of_own[own], part)
-        return sums or {}
-
-    def _add(self, name: str, part: Part) -> None:
-        if name in self._parts:
-            raise StepOrderError(
-                expected=f"{name!r} to get its gradient once between two steps",
-                found="a second gradient, from another backward pass or from reentrant checkpointing",
-                todo="Call recorder.step(targets) after each backward pass; use checkpoint(..., use_reentrant=False).",
-            )
-        self._parts[name] = part
+        return self._pass.came_back(use, grad, x)
 
     def take(self) -> dict[str, Part]:
         """Product and squared norm of each parameter that got a gradient since the last call, by its name.
@@ -269,60 +170,27 @@ class LayerCapture:
             LayerError, StepOrderError: as found in the backward pass.
         """
         try:
-            self._judge()
-            samples = self._samples or 0
-            for name, uses in self._shared.items():
-                self._add(name, part_of_uses(self.plan.parameters[name], uses))
-            for name, pieces in self._pieces.items():
-                if pieces:
-                    self._add(name, part_of_pieces(self.plan.parameters[name], pieces, samples))
-            for use, pieces in self._outputs.values():
-                self._finish_output(use, pieces, samples)
-            if self.totals is not None:
-                self.totals.compare(self._parts)
-            return self._parts
+            return {} if self._pass is None else self._judged(self._pass).parts()
         finally:
             self._end_pass()
 
-    def take_gradients(self) -> dict[str, Tensor]:
+    def take_gradients(self) -> Gradients:
         """The per-sample gradients themselves, ``[sample, *shape]``; needs `forms_gradients` during the backward pass.
 
         In the units of `take`, and with its errors. Memory: samples times parameters.
         """
         try:
-            self._judge()
-            samples = self._samples or 0
-            every = slice(0, samples)
-            formed = {name: gradient_of_uses(uses, every) for name, uses in self._shared.items()}
-            for name, pieces in self._pieces.items():
-                if pieces:
-                    formed[name] = gradient_of_pieces(self.plan.parameters[name], pieces, every)
-            for use, pieces in self._outputs.values():
-                if pieces:
-                    own = use.rule.gradient(use.module, self._operands_of_output(use, pieces, samples))
-                    formed |= {name: own[there] for name, there in self.plan.parameters_of(use.name).items()}
-            return formed
+            return {} if self._pass is None else self._judged(self._pass).gradients()
         finally:
             self._end_pass()
 
-    def _judge(self) -> None:
-        self._batch_norms.judge(self._parts | self._shared | self._pieces)
+    def _judged(self, backward: BackwardPass) -> BackwardPass:
+        self._batch_norms.judge(backward.measured())
+        return backward
 
     def _end_pass(self) -> None:
-        for handle in self._listening:
-            handle.remove()
-        self._forget()
+        if self._pass is not None:
+            self._pass.close()
+        self._pass = None
+        self._uses, self._ran_elsewhere = [], set()
         self._batch_norms.forget()
-
-    def _finish_output(self, use: LayerUse, pieces: list[Piece], samples: int) -> None:
-        if not pieces:
-            return
-        operands = self._operands_of_output(use, pieces, samples)
-        names = {own: name for name, own in self.plan.parameters_of(use.name).items()}
-        for own, part in parts_of(use.rule, use.module, operands).items():
-            self._add(names[own], part)
-
-    def _operands_of_output(self, use: LayerUse, pieces: list[Piece], samples: int) -> Operands:
-        self.layouts.setdefault(use.name, Layout.SHARED)
-        like = torch.empty(use.output_shape, device="meta")
-        return use.operands(samples, Layout.SHARED, gradient_of_pieces(like, pieces, slice(0, samples)))

@@ -1,6 +1,6 @@
 """Batch norm in training mode: whose gradients it mixes, and the refusal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from typing import Any
 
 from torch import nn
@@ -44,7 +44,7 @@ class BatchNorms:
     def ran(self, layer: str) -> None:
         self._ran.append(layer)
 
-    def judge(self, measured: Mapping[str, Any]) -> None:
+    def judge(self, measured: Collection[str]) -> None:
         """Raise if a recorded parameter lies before a batch norm that mixed.
 
         Raises:

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from gwa_attrib.capture.layers.capture import LayerCapture
 from gwa_attrib.capture.layers.plan import Plan
 from gwa_attrib.capture.layers.rule import own_parameters, reduce_gradient
 from gwa_attrib.errors import LayerError, MissingDependencyError
+from gwa_attrib.functional.targets import full_precision
 
 
 def grad_sample_hooks() -> Any:
@@ -109,23 +109,23 @@ class OpacusCapture(LayerCapture):
 
     def _consume(self, module: nn.Module) -> None:
         """Take the per-sample gradients of a layer as soon as Opacus has formed them, and drop them."""
-        if self._samples is None or self.paused:
+        if self._pass is None or self.paused:
             return
+        samples = self._pass.samples
         names = {own: name for name, own in self.plan.parameters_of(self._names[module]).items()}
         for own, parameter in own_parameters(module).items():
             gradient = getattr(parameter, "grad_sample", None)
             if gradient is None or own not in names:
                 continue
             parameter.grad_sample = None  # type: ignore[attr-defined]
-            self._add(names[own], reduce_gradient(self._per_sample(gradient, module), parameter))
+            self._pass.add(names[own], reduce_gradient(self._per_sample(gradient, samples, module), parameter))
 
-    def _per_sample(self, gradient: Any, module: nn.Module) -> Tensor:
+    def _per_sample(self, gradient: Any, samples: int, module: nn.Module) -> Tensor:
         """``[sample, *shape]``; rows of folded batches are summed."""
-        assert self._samples is not None
-        if isinstance(gradient, list) or len(gradient) % self._samples:
+        if isinstance(gradient, list) or len(gradient) % samples:
             raise self._stale(module)
-        rows = gradient.detach().float() if gradient.dtype in (torch.bfloat16, torch.float16) else gradient.detach()
-        return rows.view(self._samples, -1, *rows.shape[1:]).sum(dim=1)
+        rows = full_precision(gradient.detach())
+        return rows.view(samples, -1, *rows.shape[1:]).sum(dim=1)
 
     def _stale(self, module: nn.Module) -> LayerError:
         return LayerError(
@@ -137,7 +137,7 @@ class OpacusCapture(LayerCapture):
 
     def take(self) -> Any:
         try:
-            if self._samples:
+            if self._pass is not None and self._pass.samples:
                 for module in self._modules.values():
                     if getattr(module, "activations", None):
                         raise self._stale(module)

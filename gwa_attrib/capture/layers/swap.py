@@ -25,7 +25,7 @@ def can_swap(module: nn.Module, x: Any, out: Tensor) -> bool:
     if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) or not isinstance(x, Tensor):
         return False
     simple = module.padding_mode == "zeros" and not isinstance(module.padding, str)
-    whole = x.dim() == len(module.kernel_size) + 2 and module.weight.requires_grad
+    whole = x.dim() == len(module.kernel_size) + 2 and x.shape[0] > 1 and module.weight.requires_grad
     return simple and whole and not prefers_gram(module, x, out, saves=True)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gwa_attrib.capture.layers.arrange import Layout, samples_first
 from gwa_attrib.capture.layers.keep import Kept
 from gwa_attrib.capture.layers.rule import Operands, Rule
+from gwa_attrib.errors import LayerError
 from gwa_attrib.functional.targets import full_precision
 
 
@@ -54,7 +55,11 @@ class LayerUse:
         """
         inputs = (x,) if x is not None else self._inputs.read() if self._inputs is not None else None
         if inputs is None:
-            raise RuntimeError(f"the input of the layer {self.name!r} was changed in place before the backward pass")
+            raise LayerError(
+                expected=f"the input of the layer {self.name!r} to be as it was in the forward pass",
+                found="one that was changed in place before the backward pass",
+                todo="Do not write into it: use the operation that is not in place.",
+            )
         kept = self._out.read() if self._out is not None else None
         self._inputs = self._out = None
         if layout is Layout.SHARED:

@@ -188,14 +188,14 @@ def test_a_transposed_convolution_with_a_given_output_size_is_exact(size: tuple[
     assert_exact(Readout(body, x), x)
 
 
-def test_one_map_for_the_whole_batch_is_exact() -> None:
+@pytest.mark.parametrize("swaps", [True, False])
+@pytest.mark.parametrize("side", [2, 12])
+def test_one_map_for_the_whole_batch_is_exact(side: int, swaps: bool) -> None:
     """A positional map, convolved once and added to every sample."""
 
     def forward(self: Body, x: Tensor) -> Tensor:
         return self.image(x) + self.place(grid.to(x))
 
-    x, grid = image(4, 2, 12, 12), image(1, 6, 12, 12)
-    for swaps in (False, True):
-        assert_exact(
-            Readout(Body(forward, image=nn.Conv2d(2, 6, 1), place=nn.Conv2d(6, 6, 3, padding=1)), x), x, swaps=swaps
-        )
+    x, grid = image(4, 2, side, side), image(1, 6, side, side)
+    body = Body(forward, image=nn.Conv2d(2, 6, 1), place=nn.Conv2d(6, 6, 3, padding=1))
+    assert_exact(Readout(body, x), x, swaps=swaps)

@@ -1,0 +1,125 @@
+"""One backward pass: what comes back of each layer becomes two numbers a sample, as soon as it is there."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor
+
+from gwa_attrib.capture.layers.arrange import Layout, guess, no_layout
+from gwa_attrib.capture.layers.conservation import Totals
+from gwa_attrib.capture.layers.pieces import gradient_of_pieces, part_of_pieces
+from gwa_attrib.capture.layers.plan import Plan
+from gwa_attrib.capture.layers.rule import Gradients, Operands, Part, parts_of
+from gwa_attrib.capture.layers.shared_tensors import SharedTensors
+from gwa_attrib.capture.layers.shared_weights import SharedUse, gradient_of_uses, part_of_uses
+from gwa_attrib.capture.layers.use import LayerUse
+from gwa_attrib.errors import StepOrderError
+
+
+class BackwardPass:
+    """From the moment the gradient reaches the logits until its numbers are taken."""
+
+    def __init__(self, plan: Plan, layouts: dict[str, Layout], samples: int, *, gradients: bool) -> None:
+        self._plan, self._layouts, self.samples = plan, layouts, samples
+        self._keeps = gradients
+        self._parts: dict[str, Part] = {}
+        self._several: set[str] = set()
+        self._uses: dict[str, list[SharedUse]] = {}
+        self._tensors = SharedTensors(plan, samples)
+        self._totals: Totals | None = None
+
+    def begin(self, root: Any, uses: Iterable[LayerUse], elsewhere: Iterable[str], *, totals: bool) -> None:
+        """Look at what went forward: `uses` of layers, and parameters that are measured `elsewhere`."""
+        if not self.samples:
+            return
+        uses = list(uses)
+        counts = Counter(name for use in uses for name in self._plan.parameters_of(use.name))
+        self._several = {name for name, count in counts.items() if count > 1 or self._keeps}
+        if totals:
+            self._totals = Totals(self._plan.parameters)
+            self._tensors.handles += self._totals.listen()
+        counts.update(elsewhere)
+        missing = [name for name in self._plan.parameters if name not in counts]
+        shared = [use for use in uses if self._layout(use) is Layout.SHARED]
+        if missing or shared:
+            self._tensors.listen(root, missing, shared, lambda name: name in self._parts or name in self._uses)
+
+    def _layout(self, use: LayerUse) -> Layout:
+        known = self._layouts.get(use.name, Layout.SECOND if use.name in self._plan.time_major else None)
+        layout = guess(use.leading, self.samples, known)
+        if layout is Layout.SHARED and not use.may_be_shared:
+            raise no_layout(use.name, use.input_shape, self.samples)
+        return layout
+
+    def came_back(self, use: LayerUse, grad: Tensor, x: Tensor | None = None) -> Gradients:
+        """The gradient of a layer's output is there. `x` is the input, where the use did not keep it.
+
+        Gives the sums of the per-sample gradients over the samples, if `x` is given and they were formed.
+        """
+        layout = self._layout(use) if self.samples else Layout.SHARED
+        if layout is Layout.SHARED:
+            return {}
+        self._layouts.setdefault(use.name, layout)
+        return self._measure(use, use.operands(self.samples, layout, grad, x), summed=x is not None)
+
+    def _measure(self, use: LayerUse, operands: Operands, *, summed: bool = False) -> Gradients:
+        names = self._plan.parameters_of(use.name)
+        if any(name in self._several for name in names):
+            for name, own in names.items():
+                self._uses.setdefault(name, []).append(SharedUse(use.rule, use.module, own, operands))
+            return {}
+        sums: Gradients | None = {} if summed else None
+        name_of = {own: name for name, own in names.items()}
+        for own, part in parts_of(use.rule, use.module, operands, sums).items():
+            self.add(name_of[own], part)
+        return sums or {}
+
+    def add(self, name: str, part: Part) -> None:
+        """Of a parameter that is done.
+
+        Raises:
+            StepOrderError: it was done before.
+        """
+        if name in self._parts:
+            raise StepOrderError(
+                expected=f"{name!r} to get its gradient once between two steps",
+                found="a second gradient, from another backward pass or from reentrant checkpointing",
+                todo="Call recorder.step(targets) after each backward pass; use checkpoint(..., use_reentrant=False).",
+            )
+        self._parts[name] = part
+
+    def measured(self) -> set[str]:
+        """Parameters of which something came back."""
+        return {*self._parts, *self._uses, *(name for name, pieces in self._tensors.pieces.items() if pieces)}
+
+    def parts(self) -> dict[str, Part]:
+        """Of every parameter that got a gradient; see `LayerCapture.take`."""
+        self._finish_outputs()
+        for name, uses in self._uses.items():
+            self.add(name, part_of_uses(self._plan.parameters[name], uses))
+        for name, pieces in self._tensors.pieces.items():
+            if pieces:
+                self.add(name, part_of_pieces(self._plan.parameters[name], pieces, self.samples))
+        if self._totals is not None:
+            self._totals.compare(self._parts)
+        return self._parts
+
+    def gradients(self) -> Gradients:
+        """Of every parameter that got a gradient, ``[sample, *shape]``; see `LayerCapture.take_gradients`."""
+        self._finish_outputs()
+        every = slice(0, self.samples)
+        formed = {name: gradient_of_uses(uses, every) for name, uses in self._uses.items()}
+        for name, pieces in self._tensors.pieces.items():
+            if pieces:
+                formed[name] = gradient_of_pieces(self._plan.parameters[name], pieces, every)
+        return formed
+
+    def _finish_outputs(self) -> None:
+        for use, pieces in self._tensors.outputs:
+            if pieces:
+                self._layouts.setdefault(use.name, Layout.SHARED)
+                self._measure(use, self._tensors.operands(use, pieces))
+
+    def close(self) -> None:
+        self._tensors.close()
