@@ -5,6 +5,7 @@ MiniLM (6 layers, 384 features) when it is installed, else the same architecture
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -29,8 +30,8 @@ class Mlp(nn.Sequential):
 
     def __init__(self, width: int = 512, features: int = 784) -> None:
         super().__init__(
-            nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
-            nn.Linear(width, CLASSES),
+            nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(),
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, CLASSES),
         )  # fmt: skip
 
 
@@ -58,7 +59,7 @@ class ResNet(nn.Module):
         self.stem = nn.Conv2d(3, widths[0], 3, padding=1, bias=False)
         self.norm = nn.GroupNorm(8, widths[0])
         channels = [widths[0], *(width for width in widths for _ in range(depth))]
-        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in zip(channels, channels[1:], strict=False)))
+        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in pairwise(channels)))
         self.head = nn.Linear(widths[-1], CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gwa_attrib.capture.arguments import (
-    check_loss,
     check_layers,
+    check_loss,
     check_single_process,
     checked_facts,
     checked_ids,

@@ -2,8 +2,8 @@
 
 import gc
 import weakref
-from contextlib import suppress
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -256,3 +256,42 @@ def test_weights_of_a_layer_that_change_before_the_step_are_noticed(tmp_path: Pa
             case.end_epoch()
 
         case.right_or_refused(train, r"recorder\.step")
+
+
+def test_weight_decay_in_the_loss_is_no_part_of_a_sample(tmp_path: Path) -> None:
+    """Its gradient reaches the weights beside the layers; what the samples contribute stays theirs."""
+    with trial(tmp_path / "run", "convnet") as case:
+
+        def decayed(z: Tensor, y: Tensor) -> Tensor:
+            return F.cross_entropy(z, y) + 0.1 * sum(p.square().sum() for p in case.model.parameters())
+
+        case.right_or_refused(lambda: case.epochs(BATCHES, 2, decayed), r"weight_decay|penalty|loss")
+
+
+class TwoHeads(nn.Module):
+    """Deep supervision: a second head half-way, whose loss is added."""
+
+    def __init__(self, first: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = first
+        self.stem, self.body, self.head, self.side = (nn.Linear(*s) for s in ((6, 8), (8, 8), (8, 3), (8, 3)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.stem(x).tanh()
+        if self.first == "side":
+            side = self.side(x)
+            return self.head(self.body(x).tanh()), side
+        return self.head(self.body(x).tanh()), self.side(x)
+
+
+@pytest.mark.parametrize("first", ["side", "head"])
+def test_a_second_head_adds_its_loss_or_is_refused(tmp_path: Path, first: str) -> None:
+    """The gradient of a sample is then that of the sum of both of its losses."""
+
+    def loss(z: tuple[Tensor, Tensor], y: Tensor) -> Tensor:
+        return F.cross_entropy(z[0], y) + 0.3 * F.cross_entropy(z[1], y)
+
+    options = {"own": loss, "head": "head"}
+    with Trial(tmp_path / "run", lambda: TwoHeads(first), KINDS["mlp"][1](), **options) as case:
+        case.right_or_refused(lambda: case.epochs(BATCHES, 2, loss), r"layers=")

@@ -1,4 +1,4 @@
-"""Layer observations of the open epoch: packed on the device, brought over in one transfer, laid out as a tidy table."""
+"""Layer observations of the open epoch: packed on the device, brought over in one transfer, laid out as a table."""
 
 from collections.abc import Sequence
 from typing import Any

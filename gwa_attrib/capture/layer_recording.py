@@ -99,7 +99,7 @@ class FirstBatch:
     def __init__(self, recording: LayerRecording) -> None:
         self._recording = recording
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __call__(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._recording.before_forward(args, kwargs)
 
     __call__._torchdynamo_disable = True  # type: ignore[attr-defined]  # torch.compiler.disable, without its import

@@ -7,9 +7,10 @@ the products between channels that a depthwise kernel never uses. *Gram*: ``â€–Î
 pixels: patches are never unfolded. It is less work where positions are few.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +65,8 @@ def kernel_gradient(
         n * geometry.groups,
         [False, True, False],
     )
-    return gradient.view(n, *shape)
+    result: Tensor = gradient.view(n, *shape)
+    return result
 
 
 def kernel_squared_norm(
@@ -77,8 +79,8 @@ def kernel_squared_norm(
     One image a sample, no groups, not transposed; `x` already padded.
     """
     if geometry.kernel == (1,) * len(geometry.kernel):
-        x = x[(..., *(slice(0, None, s) for s in geometry.stride))]
-        x = x[(..., *(slice(0, size) for size in delta.shape[2:]))]
+        x = _at(x, [slice(0, None, s) for s in geometry.stride])
+        x = _at(x, [slice(0, size) for size in delta.shape[2:]])
         geometry = geometry._replace(stride=(1,) * len(geometry.stride))
     pixels, positions = x.shape[2:], delta.shape[2:]
     result = x.new_empty(len(x))
@@ -99,6 +101,12 @@ def _sum_of_shifts(pixel_gram: Tensor, positions: torch.Size, geometry: Geometry
     for window in others:
         total += pixel_gram[(slice(None), *window, *window)]
     return total
+
+
+def _at(x: Tensor, where: Sequence[slice]) -> Tensor:
+    """Part of the last dimensions."""
+    index: tuple[Any, ...] = (..., *where)
+    return x[index]
 
 
 def windows(geometry: Geometry, positions: torch.Size) -> list[tuple[slice, ...]]:
@@ -144,7 +152,7 @@ def depthwise_gradient(
         dilation=geometry.stride,
         groups=maps,
     )
-    gradient = gradient[(..., *(slice(0, k) for k in geometry.kernel))]
+    gradient = _at(gradient, [slice(0, k) for k in geometry.kernel])
     return gradient.reshape(*x.shape[:3], 1, *geometry.kernel).sum(dim=1)
 
 
@@ -157,7 +165,7 @@ def unfolded_gradient(
 
     Faster than the grouped kernel where channels are few, as at the first layer.
     """
-    patches = torch.stack([x[(..., *window)] for window in windows(geometry, delta.shape[2:])], dim=2)
+    patches = torch.stack([_at(x, window) for window in windows(geometry, delta.shape[2:])], dim=2)
     gradient = torch.bmm(delta.flatten(2), patches.flatten(3).flatten(1, 2).transpose(1, 2))
     return gradient.view(len(x), delta.shape[1], x.shape[1], *geometry.kernel)
 

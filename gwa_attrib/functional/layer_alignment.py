@@ -43,8 +43,6 @@ def group_gradient(
     return GroupGradient(alignment, -product / scale, norm / scale.abs())
 
 
-def common_scale(
-    expected: Float[Tensor, "sample class"], found: Float[Tensor, "sample class"]
-) -> Float[Tensor, ""]:
+def common_scale(expected: Float[Tensor, "sample class"], found: Float[Tensor, "sample class"]) -> Float[Tensor, ""]:
     """The factor between the gradients of the logits in a batch and the samples' own: least squares over the batch."""
     return (found * expected).sum() / expected.square().sum()

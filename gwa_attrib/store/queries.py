@@ -31,9 +31,7 @@ def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
         MissingDependencyError: the engine is not installed.
     """
     if table not in TABLES:
-        raise InputError(
-            expected=f"a table out of {', '.join(TABLES)}", found=repr(table), todo="Choose one of them."
-        )
+        raise InputError(expected=f"a table out of {', '.join(TABLES)}", found=repr(table), todo="Choose one of them.")
     files = [str(path) for paths in parts(run.path / table).values() for path in paths]
     if not files:
         raise no_epoch(run)

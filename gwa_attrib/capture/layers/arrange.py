@@ -27,7 +27,7 @@ def guess(lead: Sequence[int], samples: int, known: Layout | None = None) -> Lay
     if known is Layout.SECOND and len(lead) < 2:
         known = None  # one time step of a recurrent layer
     if known in fits:
-        return known  # type: ignore[return-value]
+        return known
     if known is not None or not fits:
         return Layout.SHARED
     return fits[0]
@@ -59,6 +59,7 @@ def samples_first(x: Tensor, lead: int, samples: int, layout: Layout) -> Tensor:
 
 
 def no_layout(name: str, shape: Sequence[int], samples: int) -> LayerError:
+    """The error of a layer in whose input the samples cannot be told apart."""
     return LayerError(
         expected=f"the layer {name!r} to see {samples} samples along its first or second dimension",
         found=f"an input of shape {list(shape)}",

@@ -1,7 +1,7 @@
 """A law to check a whole batch by: the products of the samples' gradients with a parameter add up to the product of
 the gradient that autograd accumulates. A use that was missed breaks it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ class Totals:
     def listen(self) -> list[RemovableHandle]:
         return [p.register_hook(self._arrival(name)) for name, p in self._parameters.items()]  # type: ignore[no-untyped-call]
 
-    def _arrival(self, name: str):  # type: ignore[no-untyped-def]
+    def _arrival(self, name: str) -> Callable[[Tensor], None]:
         def arrived(grad: Tensor) -> None:
             parameter = self._parameters[name].detach()
             grad = grad.detach().to_dense() if grad.is_sparse else grad.detach()
@@ -58,7 +58,8 @@ class Totals:
                 )
 
     def _size(self, name: str, part: Part) -> Tensor:
-        return part.squared_norm.sqrt().sum() * torch.linalg.vector_norm(self._parameters[name].detach().float())
+        weight: Tensor = torch.linalg.vector_norm(self._parameters[name].detach().float())
+        return part.squared_norm.sqrt().sum() * weight
 
 
 def _gap(product: Tensor, part: Part | None, size: Tensor) -> Tensor:

@@ -69,6 +69,7 @@ def kernel(module: nn.modules.conv._ConvNd, x: Tensor, delta: Tensor) -> Tensor:
 
 
 def gradient(module: nn.modules.conv._ConvNd, operands: Operands) -> Gradients:
+    """Of kernel and bias, formed."""
     delta = operands.delta
     gradients = {"weight": kernel(module, operands.x, delta)} if module.weight.requires_grad else {}
     if module.bias is not None:
@@ -87,6 +88,7 @@ def prefers_gram(module: nn.modules.conv._ConvNd, x: Tensor, out: Tensor, *, sav
 
 
 def norms(module: nn.modules.conv._ConvNd, operands: Operands, sums: Gradients | None = None) -> Parts:
+    """Through Gram matrices where that is less work, else from the formed gradients."""
     x, delta, out = operands.x, operands.delta, operands.out
     saves = sums is not None
     if x.shape[1] != 1 or not module.weight.requires_grad or not prefers_gram(module, x, delta, saves=saves):
@@ -97,7 +99,7 @@ def norms(module: nn.modules.conv._ConvNd, operands: Operands, sums: Gradients |
     summed = None if module.bias is None else delta.sum(dim=(1, *range(3, delta.dim())))
     if out is None:
         weight = module.weight.detach().to(x.dtype)
-        out = torch.unsqueeze(module._conv_forward(x.squeeze(1), weight, constant), 1)  # type: ignore[operator]
+        out = torch.unsqueeze(module._conv_forward(x.squeeze(1), weight, constant), 1)
     dot = (delta * out).flatten(1).sum(dim=1)
     if summed is not None and constant is not None:
         dot = dot - summed @ constant

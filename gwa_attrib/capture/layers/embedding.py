@@ -26,10 +26,12 @@ def lookups(module: nn.Embedding | nn.EmbeddingBag, operands: Operands) -> tuple
 
 
 def gradient(module: nn.Embedding | nn.EmbeddingBag, operands: Operands) -> Gradients:
+    """Of the table, formed: large."""
     return {"weight": table_gradient(len(operands.x), module.num_embeddings, *lookups(module, operands))}
 
 
 def norms(module: nn.Embedding | nn.EmbeddingBag, operands: Operands, sums: Gradients | None = None) -> Parts:
+    """From the rows that were looked up."""
     samples = len(operands.x)
     sample, rows, delta = lookups(module, operands)
     products = (delta * F.embedding(rows, module.weight.detach()).to(delta.dtype)).sum(dim=1)
@@ -38,6 +40,7 @@ def norms(module: nn.Embedding | nn.EmbeddingBag, operands: Operands, sums: Grad
 
 
 def refuses(module: nn.Embedding | nn.EmbeddingBag) -> str | None:
+    """What makes a gradient depend on the rest of the batch, or is not linear in the table."""
     if module.scale_grad_by_freq:
         return "scale_grad_by_freq=True, which divides a sample's gradient by what the batch looks up"
     if module.max_norm is not None:
@@ -53,9 +56,7 @@ def embedding() -> Rule:
     return Rule(kinds=(nn.Embedding,), gradient=gradient, norms=norms, event=lambda module, x: 0, refuses=refuses)
 
 
-def unpack_bag(
-    module: nn.EmbeddingBag, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[Tensor, ...]:
+def unpack_bag(module: nn.EmbeddingBag, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """Row numbers ``[bag, lookup]`` and the factor of each lookup; shorter bags are filled with factor 0."""
     names = ("input", "offsets", "per_sample_weights")
     given = {**dict(zip(names, args, strict=False)), **kwargs}

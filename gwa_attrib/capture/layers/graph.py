@@ -22,7 +22,7 @@ class Meeting(NamedTuple):
     node: Node
     slot: int
     """Which operand of the node it is."""
-    index: Tensor
+    entries: Tensor
     """Entries of the tensor that arrive there, in the shape of the operand."""
 
 

@@ -17,10 +17,12 @@ from gwa_attrib.functional.outer_products import gram_is_less_work, outer_gradie
 
 
 def flat(operands: Operands) -> tuple[Tensor, Tensor]:
+    """Input and δ as ``[sample, position, feature]``."""
     return operands.x.flatten(1, -2), operands.delta.flatten(1, -2)
 
 
 def gradient(module: nn.Linear, operands: Operands) -> Gradients:
+    """Of weight and bias, formed."""
     x, delta = flat(operands)
     gradients = {"weight": outer_gradient(x, delta)} if module.weight.requires_grad else {}
     return gradients if module.bias is None else {**gradients, "bias": delta.sum(dim=1)}
@@ -37,6 +39,7 @@ def needs_output(module: nn.Linear, x: Tensor, out: Tensor) -> bool:
 
 
 def norms(module: nn.Linear, operands: Operands, sums: Gradients | None = None) -> Parts:
+    """From outer products or Gram matrices where that is less work, else from the formed gradients."""
     x, delta = flat(operands)
     if not without_gradient(x.shape[1], module):
         return parts_of_gradients(RULE, module, operands, sums=sums)
@@ -61,5 +64,5 @@ RULE = Rule(kinds=(nn.Linear,), gradient=gradient, norms=norms, needs_output=nee
 
 @layer_rules.register("linear", source="Goodfellow 2015, 1510.01799; Li et al. 2022, 2110.05679")
 def linear() -> Rule:
-    """Norms from outer products; of sequences from Gram matrices of the positions, or the gradient if that is smaller."""
+    """Norms from outer products; of sequences from Gram matrices of positions, or the gradient if that is smaller."""
     return RULE

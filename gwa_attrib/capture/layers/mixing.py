@@ -29,9 +29,7 @@ class BatchNorms:
         self._by: str | None = None
 
     def watch(self, counts: Callable[[], bool]) -> list[RemovableHandle]:
-        return [
-            module.register_forward_pre_hook(self._hook(name, counts)) for name, module in self._norms.items()
-        ]
+        return [module.register_forward_pre_hook(self._hook(name, counts)) for name, module in self._norms.items()]
 
     def _hook(self, name: str, counts: Callable[[], bool]) -> Callable[..., None]:
         def before(module: nn.Module, args: Any) -> None:
@@ -57,6 +55,6 @@ class BatchNorms:
             raise BatchMixingError(
                 expected="each sample's gradient to be its own",
                 found=f"the batch norm {self._by!r} in training mode, which mixes the samples for {shown}",
-                todo="Use GroupNorm instead, freeze the batch norms (module.eval() after model.train()), or record only "
-                "what comes after them: layers='head', or layers=[...].",
+                todo="Use GroupNorm instead, freeze the batch norms (module.eval() after model.train()), or record "
+                "only what comes after them: layers='head', or layers=[...].",
             )

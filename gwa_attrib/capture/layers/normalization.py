@@ -12,11 +12,13 @@ BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
 def layer_norm(module: nn.LayerNorm, operands: Operands) -> Gradients:
-    normalized = F.layer_norm(operands.x, module.normalized_shape, eps=module.eps)  # type: ignore[arg-type]
+    """Of weight and bias; positions summed."""
+    normalized = F.layer_norm(operands.x, module.normalized_shape, eps=module.eps)
     return {"weight": (operands.delta * normalized).sum(dim=1), "bias": operands.delta.sum(dim=1)}
 
 
 def rms_norm(module: nn.RMSNorm, operands: Operands) -> Gradients:
+    """Of the weight; positions summed."""
     normalized = F.rms_norm(operands.x, list(module.normalized_shape), eps=module.eps)
     return {"weight": (operands.delta * normalized).sum(dim=1)}
 
@@ -33,21 +35,25 @@ def per_channel(normalize: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Op
 
 
 def group_normalized(module: nn.GroupNorm, x: Tensor) -> Tensor:
+    """Without the affine part."""
     return F.group_norm(x, module.num_groups, eps=module.eps)
 
 
 def instance_normalized(module: nn.modules.instancenorm._InstanceNorm, x: Tensor) -> Tensor:
+    """Without the affine part; by stored statistics where the layer uses them."""
     if module.track_running_stats and not module.training:
         return stored_normalized(module, x)
     return F.instance_norm(x, eps=module.eps)
 
 
 def stored_normalized(module: Any, x: Tensor) -> Tensor:
+    """By the running mean and variance."""
     mean, var = module.running_mean.to(x.dtype), module.running_var.to(x.dtype)
     return F.batch_norm(x, mean, var, eps=module.eps)
 
 
 def event_of_channels(module: nn.Module, x: Tensor) -> int:
+    """All dimensions but the first: channels and space."""
     return x.dim() - 1
 
 
@@ -82,7 +88,7 @@ def instance_norm_rule() -> Rule:
 
 @layer_rules.register("frozen batch norm", source="exact")
 def batch_norm_rule() -> Rule:
-    """In evaluation mode: sums over the positions of the gradient times the input, normalised by the stored statistics."""
+    """In evaluation mode: sums over the positions of the gradient times the input, normalised by stored statistics."""
     return Rule(kinds=BATCH_NORMS, gradient=per_channel(stored_normalized), event=event_of_channels)
 
 
@@ -91,5 +97,3 @@ def mixes_samples(module: nn.Module) -> bool:
     if not isinstance(module, BATCH_NORMS):
         return False
     return module.training or module.running_mean is None or module.running_var is None
-
-

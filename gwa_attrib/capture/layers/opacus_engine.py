@@ -130,8 +130,8 @@ class OpacusCapture(LayerCapture):
     def _stale(self, module: nn.Module) -> LayerError:
         return LayerError(
             expected=f"one forward and one backward pass of {self._names[module]!r} between two steps",
-            found="others, which Opacus cannot tell apart: a forward pass without backward, activation checkpointing, or "
-            "an input without the samples along its first dimension",
+            found="others, which Opacus cannot tell apart: a forward pass without backward, activation checkpointing, "
+            "or an input without the samples along its first dimension",
             todo="Leave engine='auto', which measures this layer by itself.",
         )
 

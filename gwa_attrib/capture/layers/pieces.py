@@ -13,7 +13,7 @@ from gwa_attrib.functional.outer_products import outer_gradient, outer_squared_n
 
 def part_of_pieces(parameter: Tensor, pieces: Sequence[Piece], samples: int) -> Part:
     """Exact also where several uses share entries: then the gradients are formed, a few samples at a time."""
-    if not overlapping([piece.index for piece in pieces], parameter.numel()):
+    if not overlapping([piece.entries for piece in pieces], parameter.numel()):
         parts = [_apart(parameter.detach(), piece) for piece in pieces]
         return Part(sum(p.dot for p in parts), sum(p.squared_norm for p in parts))  # type: ignore[arg-type]
     dot, norm = [], []
@@ -29,7 +29,7 @@ def overlapping(indices: Sequence[Tensor], size: int) -> bool:
     if len(indices) == 1 and indices[0].numel() == size and indices[0].is_contiguous():
         return False
     everything = torch.cat([index.flatten() for index in indices])
-    return len(everything.unique()) != len(everything)
+    return len(torch.unique(everything)) != len(everything)
 
 
 def gradient_of_pieces(parameter: Tensor, pieces: Sequence[Piece], part: slice) -> Tensor:
@@ -40,7 +40,7 @@ def gradient_of_pieces(parameter: Tensor, pieces: Sequence[Piece], part: slice) 
         value = value.reshape(len(value), -1)
         if total is None:
             total = value.new_zeros(len(value), parameter.numel())
-        total.index_add_(1, piece.index.flatten().to(value.device), value)
+        total.index_add_(1, piece.entries.flatten().to(value.device), value)
     assert total is not None
     return total.view(len(total), *parameter.shape)
 
@@ -52,7 +52,7 @@ def _gradient(piece: Piece, part: slice) -> Tensor:
 
 
 def _apart(parameter: Tensor, piece: Piece) -> Part:
-    values = parameter.flatten()[piece.index.to(parameter.device)]
+    values = parameter.flatten()[piece.entries.to(parameter.device)]
     if isinstance(piece, Rows):
         values = values.to(piece.left.dtype)
         dot = ((piece.left @ values) * piece.right).sum(dim=(1, 2))

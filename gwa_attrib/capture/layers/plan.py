@@ -74,7 +74,7 @@ def _inside_attention(model: nn.Module) -> set[str]:
 
 
 def _time_major(model: nn.Module) -> frozenset[str]:
-    """nn.MultiheadAttention works on [time, sample, feature] inside; with batch_first=False so does what is around it."""
+    """nn.MultiheadAttention works on [time, sample, feature] inside; with batch_first=False so do its neighbours."""
     found: set[str] = set()
     modules = dict(model.named_modules())
     for name, module in modules.items():

@@ -5,7 +5,7 @@ Everything a rule gets has the samples first and, second, the positions at which
 tokens of a sequence, images of a set, time steps. One position is the usual case.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ from gwa_attrib._registry import Registry
 from gwa_attrib.functional.chunking import chunks
 
 
-class Operands(NamedTuple):
+@dataclass(frozen=True)
+class Operands:
     """One use of a layer, samples first."""
 
     x: Tensor
@@ -28,11 +29,10 @@ class Operands(NamedTuple):
     coefficient: Tensor | None = None
     """Factor of each lookup in a bag of embeddings, ``[sample, position]``."""
 
-    def __getitem__(self, part: slice) -> "Operands":  # type: ignore[override]
-        return Operands(*(None if value is None else value[part] for value in self._tensors()))  # type: ignore[arg-type]
-
-    def _tensors(self) -> Iterator[Tensor | None]:
-        yield from (self.x, self.delta, self.out, self.coefficient)
+    def rows(self, part: slice) -> "Operands":
+        """Of some samples."""
+        out, coefficient = (None if t is None else t[part] for t in (self.out, self.coefficient))
+        return Operands(self.x[part], self.delta[part], out, coefficient)
 
 
 class Part(NamedTuple):
@@ -49,6 +49,7 @@ Parts = dict[str, Part]
 
 
 def event_of_last_dimension(module: nn.Module, x: Tensor) -> int:
+    """One row of features."""
     return 1
 
 
@@ -107,7 +108,7 @@ def parts_of_gradients(
     elements = max(sum(p.numel() for p in parameters.values()), operands.x[:1].numel())
     pieces: dict[str, list[Part]] = {name: [] for name in parameters}
     for part in chunks(len(operands.x), elements, operands.delta.device, most=most):
-        for name, gradient in rule.gradient(module, operands[part]).items():
+        for name, gradient in rule.gradient(module, operands.rows(part)).items():
             if name not in pieces:
                 continue
             pieces[name].append(reduce_gradient(gradient, parameters[name]))

@@ -37,7 +37,8 @@ def part_of_uses(parameter: Tensor, uses: Sequence[SharedUse]) -> Part:
 
 def gradient_of_uses(uses: Sequence[SharedUse], part: slice) -> Tensor:
     """Per-sample gradients ``[sample, *parameter.shape]`` of some samples."""
-    return sum(use.rule.gradient(use.module, use.operands[part])[use.own_name] for use in uses)  # type: ignore[return-value]
+    first, *others = (use.rule.gradient(use.module, use.operands.rows(part))[use.own_name] for use in uses)
+    return sum(others, start=first)
 
 
 def _as_one_sequence(weight: Tensor, uses: Sequence[SharedUse]) -> Part:

@@ -21,20 +21,20 @@ class Owner(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Per-sample gradient of the entries `index` of the tensor: ``[sample, *index.shape]``."""
+    """Per-sample gradient of the `entries` of the tensor: ``[sample, *entries.shape]``."""
 
     gradient: Tensor
-    index: Tensor
+    entries: Tensor
 
 
 class Rows(NamedTuple):
-    """A use as the matrix of a linear map: its gradient is ``Σ_t left_t rightᵀ_t`` in the shape of `index`."""
+    """A use as the matrix of a linear map: its gradient is ``Σ_t left_t rightᵀ_t`` in the shape of `entries`."""
 
     left: Tensor
-    """``[sample, position, index.shape[0]]``"""
+    """``[sample, position, entries.shape[0]]``"""
     right: Tensor
-    """``[sample, position, index.shape[1]]``"""
-    index: Tensor
+    """``[sample, position, entries.shape[1]]``"""
+    entries: Tensor
 
 
 Piece = Spread | Rows
@@ -59,6 +59,7 @@ def listen(meeting: Meeting, owner: Owner, take: Take) -> Any:
 
 
 def not_understood(name: str, node: Node) -> LayerError:
+    """The error of an operation for which there is no rule."""
     return LayerError(
         expected=f"to know how the per-sample gradient of {name!r} comes about",
         found=f"a use in {node.name()}, which is not one of the operations understood",
@@ -112,10 +113,10 @@ def saved(node: Node, name: str, owner: str) -> Tensor:
 
 def _spread(meeting: Meeting, owner: Owner, grad: Tensor) -> Spread:
     grad = full_precision(grad.detach())
-    operand, n = meeting.index.shape, owner.samples
+    operand, n = meeting.entries.shape, owner.samples
     if meeting.node.name() == "AddmmBackward0":
         grad = rows_first(grad, owner).sum(dim=1)
-        return Spread(grad.reshape(n, *operand), meeting.index)
+        return Spread(grad.reshape(n, *operand), meeting.entries)
     spread = spread_dimensions(operand, grad.shape)
     candidates = [d for d in spread if spread[d] == n and d < 2]
     if owner.time_major:
@@ -130,7 +131,7 @@ def _spread(meeting: Meeting, owner: Owner, grad: Tensor) -> Spread:
     rest = [d if d > candidates[0] else d + 1 for d in spread if d != candidates[0]]
     if rest:
         grad = grad.sum(dim=rest)
-    return Spread(grad.reshape(n, *operand), meeting.index)
+    return Spread(grad.reshape(n, *operand), meeting.entries)
 
 
 def rows_first(rows: Tensor, owner: Owner) -> Tensor:
@@ -148,8 +149,4 @@ def rows_first(rows: Tensor, owner: Owner) -> Tensor:
 
 def _rows(meeting: Meeting, owner: Owner, grad: Tensor) -> Rows:
     x = saved(meeting.node, "mat1" if meeting.node.name() == "AddmmBackward0" else "self", owner.name)
-    return Rows(
-        rows_first(full_precision(x), owner), rows_first(full_precision(grad.detach()), owner), meeting.index
-    )
-
-
+    return Rows(rows_first(full_precision(x), owner), rows_first(full_precision(grad.detach()), owner), meeting.entries)

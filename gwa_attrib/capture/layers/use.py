@@ -64,7 +64,10 @@ class LayerUse:
         self._inputs = self._out = None
         if layout is Layout.SHARED:
             flat = delta.reshape(samples, -1, *self.output_shape[self.lead :])
-            spread = [t.reshape(1, -1, *t.shape[self.lead :]).expand(samples, *[-1] * (t.dim() - self.lead + 1)) for t in inputs]
+            spread = [
+                t.reshape(1, -1, *t.shape[self.lead :]).expand(samples, *[-1] * (t.dim() - self.lead + 1))
+                for t in inputs
+            ]
             return _operands(spread, flat, None)
         arranged = [samples_first(t, self.lead, samples, layout) for t in inputs]
         out = None if kept is None else samples_first(kept[0], self.lead, samples, layout)

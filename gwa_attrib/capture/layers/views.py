@@ -1,4 +1,4 @@
-"""Views in the autograd graph as gathers: which entries of a tensor a chain of view nodes hands on, and in what shape."""
+"""Views in the autograd graph as gathers: which entries of a tensor a chain of views hands on, and in what shape."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ def shape_of(node: Node, output: int = 0) -> torch.Size:
 def _split(index: Tensor, node: Node, output: int) -> Tensor:
     sizes = getattr(node, "_saved_split_sizes", None) or node._saved_split_size
     sizes = list(sizes) if isinstance(sizes, tuple) else sizes
-    return index.split(sizes, dim=signed(node._saved_dim))[output]
+    return torch.split(index, sizes, dim=signed(node._saved_dim))[output]
 
 
 def _slice(index: Tensor, node: Node, output: int) -> Tensor:
