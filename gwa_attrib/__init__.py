@@ -17,6 +17,7 @@ from gwa_attrib.report import report
 
 if TYPE_CHECKING:
     from gwa_attrib.analyses import rank
+    from gwa_attrib.diagnosis import Diagnosis, doctor
     from gwa_attrib.recorder import Recorder, record
     from gwa_attrib.scores import Scores
     from gwa_attrib.store import EpochSummary, Run, inspect, open_run
@@ -24,17 +25,32 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Diagnosis": "gwa_attrib.diagnosis",
     "EpochSummary": "gwa_attrib.store",
     "Recorder": "gwa_attrib.recorder",
     "Run": "gwa_attrib.store",
     "Scores": "gwa_attrib.scores",
+    "doctor": "gwa_attrib.diagnosis",
     "inspect": "gwa_attrib.store",
     "open_run": "gwa_attrib.store",
     "rank": "gwa_attrib.analyses",
     "record": "gwa_attrib.recorder",
 }
 
-__all__ = ["EpochSummary", "Recorder", "Run", "Scores", "audit", "inspect", "open_run", "rank", "record", "report"]
+__all__ = [
+    "Diagnosis",
+    "EpochSummary",
+    "Recorder",
+    "Run",
+    "Scores",
+    "audit",
+    "doctor",
+    "inspect",
+    "open_run",
+    "rank",
+    "record",
+    "report",
+]
 
 
 def __getattr__(name: str) -> Any:

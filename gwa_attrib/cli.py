@@ -153,6 +153,36 @@ def inspect(run: RunFolder, as_json: AsJson = False) -> None:
         print(f"  {name:20} {size:>14,} bytes")
 
 
+@app.command()
+def doctor(
+    factory: Annotated[
+        str,
+        typer.Argument(metavar="MODULE:FUNCTION", help="Returns (model, inputs): a model and one batch for it."),
+    ],
+    layers: Annotated[list[str] | None, typer.Option(help="Modules or parameters to check; all if left out.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, ghost or opacus.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Say which blocks of a model can be recorded with layers=..., how, and how exactly."""
+    from gwa_attrib.models import model_and_inputs
+
+    model, inputs = model_and_inputs(factory)
+    diagnosis = gwa.doctor(model, inputs, layers=layers or "all", engine=engine)
+    if as_json:
+        rows = json.loads(diagnosis.to_frame().to_json(orient="records"))
+        _print_json({"healthy": diagnosis.healthy, "tolerance": diagnosis.tolerance, "blocks": rows})
+    else:
+        width = max(len(finding.block) for finding in diagnosis.findings)
+        for finding in diagnosis.findings:
+            state = "refused" if finding.problem else "ok     "
+            print(f"{finding.block:{width}}  {state}  {finding.deviation:8.1e}  {finding.how}")
+        for finding in diagnosis.findings:
+            if finding.problem:
+                print(f"\n{finding.block}: {finding.problem}")
+    if not diagnosis.healthy:
+        raise typer.Exit(1)
+
+
 def _print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))
 

@@ -110,6 +110,31 @@ def find_factory(spec: str) -> Factory:
     return factory
 
 
+def model_and_inputs(spec: str) -> tuple[nn.Module, Any]:
+    """What "module:function" returns without arguments: a model, and a batch of inputs for it.
+
+    Raises:
+        InputError: the function cannot be found, or returns something else.
+    """
+    function: Any = find_factory(spec)
+    try:
+        made = function()
+    except TypeError as error:
+        raise _no_pair(spec, str(error)) from error
+    if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module)):
+        raise _no_pair(spec, f"it returned {type(made).__name__}")
+    return made
+
+
+def _no_pair(spec: str, found: str) -> InputError:
+    return InputError(
+        expected=f"{spec} to be callable without arguments and to return (model, inputs)",
+        found=found,
+        todo="Write `def example(): return MyModel(), torch.randn(8, 3, 32, 32)`; inputs may be a tensor, a tuple of "
+        "arguments or a dict of keyword arguments.",
+    )
+
+
 def _check_output(model: nn.Module, spec: str, input_shape: tuple[int, ...], num_classes: int) -> None:
     model.eval()
     with torch.no_grad():

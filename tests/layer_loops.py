@@ -187,7 +187,7 @@ class Trial:
     def backward(self, ids: Sequence[int], loss: Loss = F.cross_entropy, model: nn.Module | None = None) -> Tensor:
         """Forward and backward over these samples, whose truth is noted before; returns their targets."""
         self.expect(ids)
-        loss(call(model or self.model, rows(self.x, ids)), self.y[list(ids)]).backward()
+        loss(call(self.model if model is None else model, rows(self.x, ids)), self.y[list(ids)]).backward()
         return self.y[list(ids)]
 
     def step(self, ids: Sequence[int], loss: Loss = F.cross_entropy, model: nn.Module | None = None) -> None:

@@ -14,7 +14,7 @@ LEVELS: list[list[str]] = [
     ["_registry", "functional"],
     ["scores", "store"],
     ["capture", "analyses", "proxies"],
-    ["recorder", "attributors", "evaluation", "export", "augment", "datasets", "models"],
+    ["recorder", "diagnosis", "attributors", "evaluation", "export", "augment", "datasets", "models"],
     ["integrations", "report", "training"],
     ["audit"],
     ["cli"],

@@ -153,7 +153,7 @@ def test_after_the_first_batch_a_refused_checkpoint_is_still_refused(
         def train() -> None:
             case.epochs(BATCHES, 1)
             case.model.reentrant = reentrant
-            case.epochs([[0, 1, 2], *BATCHES, [5, 6]], 1)
+            case.epochs([[0, 1, 2], *BATCHES, [5]], 1)
 
         case.right_or_refused(train, CURE)
 
@@ -164,7 +164,7 @@ class InPieces(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        block = [nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.GroupNorm(2, 4), nn.ReLU(True)]
+        block = [nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.GroupNorm(2, 4), nn.ReLU()]
         more = [nn.Conv2d(4, 4, 3, padding=1), nn.GELU(), nn.Conv2d(4, 4, 3, groups=2)]
         self.stem, self.blocks = nn.Conv2d(2, 4, 1), nn.Sequential(*block, *more)
         self.inner, self.head = nn.Linear(64, 8), nn.Linear(8, 3)

@@ -106,6 +106,8 @@ class HeadCapture:
         self._ready: list[HeadBatch] = []
         self._forwards = 0
         self._optimizer_steps = 0
+        self.paused = False
+        """While true, forward passes are none of training."""
         self.on_backward: Callable[[int, Any], None] | None = None
         """Told when a backward pass reaches the logits: the number of samples, and the node of the autograd graph."""
 
@@ -132,7 +134,7 @@ class HeadCapture:
     def watch(self, name: str, module: nn.Module, features: Tensor, output: Tensor) -> None:
         """Take note of a forward pass, if it is one of training."""
         head = self._watched.get(name)
-        if module is not head or not (head.training and torch.is_grad_enabled() and output.requires_grad):
+        if self.paused or module is not head or not (head.training and torch.is_grad_enabled() and output.requires_grad):
             return
         self._forwards += 1
         batch = HeadBatch(name, head, features, output, self._version(head))

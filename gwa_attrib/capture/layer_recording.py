@@ -35,6 +35,7 @@ class LayerRecording:
         """How many samples the coming batch has, if that is known; 0 if not."""
         self.totals_due: Callable[[], bool] = lambda: False
         """Whether the sums over the coming batch are to be checked."""
+        self._head = head
         head.on_backward = self._went_backward
 
     @property
@@ -61,7 +62,11 @@ class LayerRecording:
             return
         self._checked = True
         samples = self.samples() or batch_size(args, kwargs)
-        check(self._model, self._capture, Inputs(args, kwargs, samples))
+        self._head.paused = True
+        try:
+            check(self._model, self._capture, Inputs(args, kwargs, samples))
+        finally:
+            self._head.paused = False
 
     def _went_backward(self, samples: int, node: Any) -> None:
         self._capture.begin(samples, node, totals=self.totals_due())

@@ -129,6 +129,10 @@ class LayerCapture:
     def ready_for_check(self) -> None:
         """Called when the model has been put in evaluation mode for the check."""
 
+    def run_backward(self, loss: Tensor) -> None:
+        """A backward pass that leaves the parameters' gradients alone: for the check."""
+        torch.autograd.grad(loss, list(self.plan.parameters.values()), allow_unused=True)
+
     def explain(self, error: RuntimeError) -> LayerError | None:
         """What an error of torch in the forward pass means, if it comes from the capture."""
         return None

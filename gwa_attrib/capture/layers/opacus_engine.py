@@ -8,6 +8,7 @@ on the model stays.
 """
 
 import logging
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
@@ -77,7 +78,11 @@ class OpacusCapture(LayerCapture):
 
     def __enter__(self) -> "OpacusCapture":
         super().__enter__()
-        self._opacus = _hooks_class(self._base)(self._model, self._modules.values(), self._consume)
+        self._quiet = warnings.catch_warnings()
+        self._quiet.__enter__()
+        # The first layer's input has no gradient, and torch warns of that in each forward pass.
+        warnings.filterwarnings("ignore", message="Full backward hook is firing")
+        self._opacus = _hooks_class(self._base)(self._model, self)
         return self
 
     def __exit__(
@@ -86,6 +91,7 @@ class OpacusCapture(LayerCapture):
         if self._opacus is not None:
             self._opacus.cleanup()
             self._opacus = None
+            self._quiet.__exit__(None, None, None)
         for module in self._modules.values():
             _clear(module)
             for parameter in module.parameters(recurse=False):
@@ -98,6 +104,18 @@ class OpacusCapture(LayerCapture):
         for module in self._modules.values():
             module.training = True  # Opacus ignores layers in evaluation mode; for these the flag changes nothing else
 
+    def run_backward(self, loss: Tensor) -> None:
+        """Opacus' hooks fire in a whole backward pass only: the gradients are put aside meanwhile."""
+        parameters = list(self._model.parameters())
+        before = [parameter.grad for parameter in parameters]
+        for parameter in parameters:
+            parameter.grad = None
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        finally:
+            for parameter, gradient in zip(parameters, before, strict=True):
+                parameter.grad = gradient
+
     def explain(self, error: RuntimeError) -> LayerError | None:
         if "BackwardHookFunction" not in str(error):
             return None
@@ -107,7 +125,12 @@ class OpacusCapture(LayerCapture):
             todo="Set inplace=False, or leave engine='auto'.",
         )
 
-    def _consume(self, module: nn.Module) -> None:
+    @property
+    def modules(self) -> list[nn.Module]:
+        """The layers that Opacus measures."""
+        return list(self._modules.values())
+
+    def consume(self, module: nn.Module) -> None:
         """Take the per-sample gradients of a layer as soon as Opacus has formed them, and drop them."""
         if self._pass is None or self.paused:
             return
@@ -167,17 +190,20 @@ def _hooks_class(base: Any) -> Any:
     """Opacus' hooks on chosen layers only, whose gradients are handed on layer by layer."""
 
     class LayerByLayer(base):  # type: ignore[misc]
-        def __init__(self, model: nn.Module, modules: Iterable[nn.Module], consume: Any) -> None:
-            self._chosen, self._consume = list(modules), consume
+        def __init__(self, model: nn.Module, capture: OpacusCapture) -> None:
+            self._capture = capture
             super().__init__(model, loss_reduction="sum", strict=False)
 
         def iterate_submodules(self, module: nn.Module) -> Iterable[nn.Module]:
-            return iter(self._chosen)
+            return iter(self._capture.modules)
+
+        def capture_activations_hook(self, *args: Any, **kwargs: Any) -> None:
+            if not self._capture.paused:
+                super().capture_activations_hook(*args, **kwargs)
 
         def capture_backprops_hook(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
-            if not getattr(module, "activations", None):
-                return
-            super().capture_backprops_hook(module, *args, **kwargs)
-            self._consume(module)
+            if not self._capture.paused and getattr(module, "activations", None):
+                super().capture_backprops_hook(module, *args, **kwargs)
+                self._capture.consume(module)
 
     return LayerByLayer

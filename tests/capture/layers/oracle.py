@@ -105,15 +105,16 @@ def measure(
     layers: str | Sequence[str] = "all",
     swaps: bool = True,
     settled: Arguments | None = None,
+    settled_samples: int | None = None,
     **loss: Any,
 ) -> dict[str, Measured]:
-    """What a fresh capture measures; `settled` are inputs of a batch for the check that comes first."""
+    """What a fresh capture measures; `settled` are inputs of a batch, of so many samples, for the check before it."""
     capture = LayerCapture(model, make_plan(model, layers))
     capture.swaps = swaps
     targets = targets_of(len(arguments[0])) if targets is None else targets
     with capture:
         if settled is not None:
-            check(model, capture, Inputs(settled, {}, len(settled[0])))
+            check(model, capture, Inputs(settled, {}, settled_samples or len(settled[0])))
         return captured(model, arguments, targets, capture, **loss)
 
 

@@ -13,7 +13,7 @@ Forward = Callable[..., Tensor]
 
 
 def within(first: bool, use: Forward) -> Forward:
-    """A use of layers on ``[sample, time, feature]`` or, transposed before and after it, on ``[time, sample, feature]``."""
+    """The use as it is on ``[sample, time, feature]``, or with a transposition before and after it."""
 
     def forward(self: Body, *arguments: Tensor) -> Tensor:
         if first:
@@ -152,7 +152,7 @@ def test_a_block_that_transposes_only_around_its_attention_is_exact() -> None:
     layers = {"norm": nn.LayerNorm(6), "attention": nn.MultiheadAttention(6, 2), "wide": nn.Linear(6, 6)}
     for positions in (3, 5):
         x = torch.randn(5, positions, 6)
-        assert_exact(Readout(Body(forward, **layers), x), x, settled=torch.randn(5, 4, 6)[None].unbind())
+        assert_exact(Readout(Body(forward, **layers), x), x, settled=(torch.randn(6, positions, 6),))
 
 
 @pytest.mark.parametrize("samples_first", [True, False])

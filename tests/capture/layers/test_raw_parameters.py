@@ -1,5 +1,6 @@
 """Parameters that no layer holds: tokens, positions, scales and functional uses, found in the autograd graph."""
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -9,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from capture.layers.oracle import Body, Readout, assert_exact, columns, targets_of
+from capture.layers.oracle import Body, Pick, Readout, assert_exact, columns, rows, targets_of
+from gwa_attrib.errors import LayerError
 
 SAMPLES, POSITIONS, FEATURES = 4, 5, 6
 Use = Callable[[Tensor, Tensor], Tensor]
 
 
 def parameter(*shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.randn(*shape))
+    return nn.Parameter(torch.randn(shape))
 
 
 def model_of(use: Use, *shape: int, x: Tensor) -> nn.Module:
@@ -50,7 +52,7 @@ POSITIONAL: dict[str, Use] = {
     "transposed twice": lambda x, p: (x.transpose(1, 2) + p.transpose(1, -1)).transpose(1, 2),
     "permuted": lambda x, p: x + p.permute(2, 1, 0).permute(-1, -2, 0),
     "flattened": lambda x, p: x.flatten(1) + p.flatten(1),
-    "in place": lambda x, p: x.add_(p),
+    "added in place": lambda x, p: (x + 1.0).add_(p),
     "with alpha": lambda x, p: torch.add(x, p, alpha=-0.7),
     "on the left with alpha": lambda x, p: torch.add(p, x, alpha=-0.7),
     "subtracted": lambda x, p: x - p,
@@ -58,7 +60,7 @@ POSITIONAL: dict[str, Use] = {
     "subtracted with alpha": lambda x, p: torch.sub(x, p, alpha=3.0),
     "multiplied": lambda x, p: x * p,
     "multiplied from the left": lambda x, p: p * x.square(),
-    "multiplied in place": lambda x, p: torch.tanh(x).mul_(p),
+    "multiplied in place": lambda x, p: (x + 1.0).mul_(p),
     "cast": lambda x, p: x + p.to(torch.float64).to(x.dtype) if x.dtype == torch.float32 else x + p,
     "cloned": lambda x, p: x + p.clone(),
 }
@@ -144,37 +146,48 @@ def test_a_bias_of_a_functional_linear_map_is_exact() -> None:
     assert_exact(Readout(Body(use, weight=parameter(6, 3), bias=parameter(6)), x), x)
 
 
+def time_major(use: Use, *shape: int, positions: int) -> nn.Module:
+    def forward(self: Body, x: Tensor) -> Tensor:
+        return use(self.into(x), self.raw).transpose(0, 1)
+
+    x = torch.randn(positions, 2, 3)
+    return Readout(Body(forward, into=nn.Linear(3, FEATURES), raw=parameter(*shape)), x)
+
+
 @pytest.mark.parametrize("positions", [4, 5])
-def test_parameters_on_the_time_first_are_exact(positions: int) -> None:
-    """Four positions and four samples."""
-
-    def use(self: Body, x: Tensor) -> Tensor:
-        x = self.into(x) * self.scale + self.place
-        return F.linear(torch.tanh(x), self.weight).transpose(0, 1)
-
+@pytest.mark.parametrize("use", ["layer scale", "one number", "position"])
+def test_parameters_on_the_time_first_are_exact(use: str, positions: int) -> None:
+    """Also with four positions and four samples, after a batch in which shapes told them apart."""
+    uses = {**SCALES, "position": ((positions, 1, FEATURES), lambda x, p: x + p)}
+    shape, apply = uses[use]
+    model = time_major(apply, *shape, positions=positions)
     x = torch.randn(positions, 4, 3)
-    body = Body(
-        use,
-        into=nn.Linear(3, FEATURES),
-        scale=parameter(FEATURES),
-        place=parameter(positions, 1, FEATURES),
-        weight=parameter(2, FEATURES),
-    )
-    settled = torch.randn(positions, 6, 3)
-    model = Readout(body, x)
-    for layers in (["body.place"], ["body.scale"], ["body.weight"]):
-        assert_exact(model, x, targets=targets_of(4), pick=columns, layers=layers)
-    del settled
+    assert_exact_after_check(model, x, torch.randn(positions, 6, 3), pick=columns)
 
 
-def test_a_mask_token_expanded_over_as_many_positions_as_samples_is_exact() -> None:
+@pytest.mark.parametrize("positions", [4, 5])
+@pytest.mark.parametrize("use", LINEAR)
+def test_a_functional_linear_map_on_the_time_first_is_exact_or_refused(use: str, positions: int) -> None:
+    model = time_major(LINEAR[use], FEATURES, FEATURES, positions=positions)
+    x = torch.randn(positions, 4, 3)
+    with contextlib.suppress(LayerError):
+        assert_exact_after_check(model, x, torch.randn(positions, 6, 3), pick=columns)
+
+
+@pytest.mark.parametrize("samples", [1, 4, 5])
+def test_a_token_expanded_over_as_many_positions_as_samples_is_exact(samples: int) -> None:
     """Four copies along the positions are not four samples."""
 
-    def use(self: Body, x: Tensor) -> Tensor:
-        return self.into(x) + self.token.expand(1, 4, FEATURES)
+    def use(x: Tensor, p: Tensor) -> Tensor:
+        return x + p.expand(1, 4, FEATURES)
 
-    x = torch.randn(4, 4, 3)
-    assert_exact(Readout(Body(use, into=nn.Linear(3, FEATURES), token=parameter(1, 1, FEATURES)), x), x)
+    model = model_of(use, 1, 1, FEATURES, x=torch.randn(2, 4, 3))
+    assert_exact_after_check(model, torch.randn(samples, 4, 3), torch.randn(6, 4, 3))
+
+
+def assert_exact_after_check(model: nn.Module, x: Tensor, first: Tensor, pick: Pick = rows) -> None:
+    samples = x.shape[0] if pick is rows else x.shape[1]
+    assert_exact(model, x, targets=targets_of(samples), pick=pick, settled=(first,), settled_samples=6)
 
 
 def test_scales_over_frames_folded_into_the_batch_are_exact() -> None:
