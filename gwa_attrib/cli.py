@@ -37,6 +37,9 @@ class FlipKind(StrEnum):
     pairs = "pairs"
 
 
+BY_LAYER = ("alignment", "fraction_negative", "grand")
+"""Analyses of what is recorded of layers."""
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a recorded run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -105,12 +108,19 @@ def audit(
 def rank(
     run: RunFolder,
     by: Annotated[str, typer.Option(help="An analysis: mislabeled, alignment, aum, el2n, loss...")] = "mislabeled",
+    layer: Annotated[
+        str | None, typer.Option(help="For alignment, fraction_negative, grand: a recorded layer, or all of them: all.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many to show.")] = 20,
     out: Annotated[Path | None, typer.Option(help="Write all samples to this .csv or .parquet.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank the samples of a run, most suspicious first."""
-    scores = gwa.rank(gwa.open_run(run), by)
+    if layer is not None and by not in BY_LAYER:
+        raise InputError(
+            expected=f"--layer with --by {', '.join(BY_LAYER)}", found=f"--by {by}", todo="Leave --layer out."
+        )
+    scores = gwa.rank(gwa.open_run(run), by, **({"layer": layer} if layer is not None else {}))
     if out is not None:
         from gwa_attrib.export import write_frame
 

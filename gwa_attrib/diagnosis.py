@@ -56,9 +56,7 @@ class Diagnosis:
         return pd.DataFrame([vars(finding) for finding in self.findings])
 
 
-def doctor(
-    model: nn.Module, inputs: Any, *, layers: str | Sequence[str] = "all", engine: str = "auto"
-) -> Diagnosis:
+def doctor(model: nn.Module, inputs: Any, *, layers: str | Sequence[str] = "all", engine: str = "auto") -> Diagnosis:
     """Check on a copy of `model` which of its blocks ``gwa.record(..., layers=...)`` can record, and how exactly.
 
     Args:
@@ -76,7 +74,7 @@ def doctor(
         raise InputError(
             expected="a batch of at least 3 samples",
             found=f"{samples}",
-            todo="Pass the inputs of one training batch: a tensor, a tuple of arguments or a dict of keyword arguments.",
+            todo="Pass the inputs of one training batch: a tensor, a tuple of arguments or a dict of keywords.",
         )
     groups = blocks(model) if layers == "all" else make_plan(model, layers).groups
     given = Inputs(args, kwargs, samples)

@@ -3,33 +3,39 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import layer_loops as loops
 import pytest
 import torch
 import torch.nn.functional as F
 from layer_loops import BATCHES, KINDS, Trial
-from torch import Tensor, nn
+from torch import nn
 
-from gwa_attrib.errors import GWAError
+from gwa_attrib.recorder import record
 
 # torch's compiler warns about itself: a tensor between two graphs is looked at for a gradient.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
     pytest.mark.usefixtures("without_type_checks"),
 ]
+CURE = r"compil|layers=\["
+QUICK = [("eager", "convnet"), ("aot_eager", "mlp"), ("aot_eager", "attention")]
 
-inductor = pytest.param(
-    "inductor",
-    marks=[
-        pytest.mark.slow,
+
+def cases(quick: list[tuple[str, str]]) -> Any:
+    """Every backend and kind of model; all but a few are slow."""
+    inductor = [
         pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler"),
         pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    ],
-)
-each_backend = pytest.mark.parametrize("backend", ["eager", "aot_eager", inductor])
-each_kind = pytest.mark.parametrize("kind", KINDS)
-CURE = r"compil.*(before|after|layers=\[)"
+        pytest.mark.filterwarnings("ignore::FutureWarning"),
+    ]
+    found = []
+    for backend in ("eager", "aot_eager", "inductor"):
+        for kind in KINDS:
+            marks = [] if (backend, kind) in quick else [pytest.mark.slow]
+            found.append(pytest.param(backend, kind, marks=marks + (inductor if backend == "inductor" else [])))
+    return pytest.mark.parametrize(("backend", "kind"), found)
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +45,12 @@ def _fresh() -> Iterator[None]:
     torch._dynamo.reset()
 
 
-def trial(path: Path, kind: str, **options) -> Trial:
+def trial(path: Path, kind: str, **options: Any) -> Trial:
     make, x = KINDS[kind]
     return Trial(path, make, x(), **options)
 
 
-def train(case: Trial, model: nn.Module, batches: list[list[int]]) -> None:
+def train(case: Trial, model: nn.Module, batches: list[list[int]] = BATCHES) -> None:
     optimizer = torch.optim.SGD(case.model.parameters(), 0.1)
     for ids in batches:
         case.step(ids, model=model)
@@ -53,26 +59,97 @@ def train(case: Trial, model: nn.Module, batches: list[list[int]]) -> None:
     case.end_epoch()
 
 
-@each_backend
-@each_kind
-def test_a_model_that_is_compiled_and_given_to_record(tmp_path: Path, kind: str, backend: str) -> None:
-    """`torch.compile(model)` is the model that is recorded and called."""
-    make, x = KINDS[kind]
-    make_compiled: Callable[[], nn.Module] = lambda: Wrapped(torch.compile(make(), backend=backend))  # noqa: E731
-    with Trial(tmp_path / "run", make_compiled, x()) as case:
-        case._twin = Wrapped(make()).double()
-        case.right_or_refused(lambda: train(case, case.model, BATCHES), CURE)
+@cases(QUICK)
+def test_recording_that_begins_before_the_first_compiled_call(tmp_path: Path, backend: str, kind: str) -> None:
+    with trial(tmp_path / "run", kind) as case:
+        compiled = torch.compile(case.model, backend=backend)
+        case.right_or_refused(lambda: train(case, compiled), CURE)
 
 
-class Wrapped(nn.Module):
-    """A model with a part that is compiled; its parameters keep their names in both."""
+@cases([])
+def test_recording_that_begins_after_compiled_calls(tmp_path: Path, backend: str, kind: str) -> None:
+    """Validation, and a step of training."""
+    case = trial(tmp_path / "run", kind)
+    compiled = torch.compile(case.model, backend=backend)
+    compiled.eval()
+    with torch.no_grad():
+        compiled(case.x[:4])
+    compiled.train()
+    F.cross_entropy(compiled(case.x[:4]), case.y[:4]).backward()
+    case.model.zero_grad()
+    with case:
+        case.right_or_refused(lambda: train(case, compiled), CURE)
 
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.inner(x)
+@cases([("eager", "mlp"), ("aot_eager", "convnet"), ("eager", "attention")])
+def test_a_compiled_model_that_is_given_to_record(tmp_path: Path, backend: str, kind: str) -> None:
+    with trial(tmp_path / "first", kind) as case:
+        compiled = torch.compile(case.model, backend=backend)
+    case.recorder = record(compiled, tmp_path / "run", num_samples=loops.SAMPLES, layers="all")
+    with case:
+        case.right_or_refused(lambda: named(case, lambda: train(case, compiled)), CURE)
 
-    def state_dict(self, *args, **options):  # type: ignore[override]
-        return {name.replace("._orig_mod", ""): value for name, value in super().state_dict(*args, **options).items()}
+
+def named(case: Trial, train: Callable[[], None]) -> None:
+    """Names of parameters as a compiled model has them."""
+    train()
+    case.truths = [
+        truth._replace(
+            gradients={f"_orig_mod.{name}": value for name, value in truth.gradients.items()},
+            weights={f"_orig_mod.{name}": value for name, value in truth.weights.items()},
+        )
+        for truth in case.truths
+    ]
+
+
+@cases([("eager", "mlp")])
+def test_a_model_that_is_compiled_in_place(tmp_path: Path, backend: str, kind: str) -> None:
+    with trial(tmp_path / "run", kind) as case:
+        case.model.compile(backend=backend)
+        case.right_or_refused(lambda: train(case, case.model), CURE)
+
+
+@cases([("eager", "sequence"), ("aot_eager", "convnet"), ("aot_eager", "attention")])
+@pytest.mark.parametrize("which", [0, -2], ids=["first part", "part before the head"])
+def test_parts_of_a_model_that_are_compiled(tmp_path: Path, backend: str, kind: str, which: int) -> None:
+    with trial(tmp_path / "run", kind) as case:
+        parts = [module for module in case.model.children() if list(module.parameters())]
+        parts[which].compile(backend=backend)
+        case.right_or_refused(lambda: train(case, case.model), CURE)
+
+
+def test_validation_between_epochs_of_a_compiled_model(tmp_path: Path) -> None:
+    with trial(tmp_path / "run", "mlp") as case:
+        compiled = torch.compile(case.model, backend="aot_eager")
+
+        def both() -> None:
+            for _ in range(2):
+                train(case, compiled)
+                compiled.eval()
+                with torch.no_grad():
+                    compiled(case.x[:5])
+                compiled.train()
+
+        case.right_or_refused(both, CURE)
+
+
+def test_after_recording_a_compiled_model_still_trains(tmp_path: Path) -> None:
+    with trial(tmp_path / "run", "convnet") as case:
+        compiled = torch.compile(case.model, backend="eager")
+        train(case, compiled)
+    F.cross_entropy(compiled(case.x), case.y).backward()
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in case.model.modules())
+
+
+def test_the_check_of_the_first_batch_is_not_compiled(tmp_path: Path) -> None:
+    """It runs the model a few times; to compile the check itself costs far more than that, and is of use once."""
+    with trial(tmp_path / "run", "mlp") as case:
+        traced: list[str] = []
+
+        def backend(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+            traced.append(str(graph.graph))
+            return graph.forward
+
+        train(case, torch.compile(case.model, backend=backend))
+    functions = [name for text in traced for name in ("linspace", "square", "isfinite") if name in text]
+    assert functions == []

@@ -134,7 +134,11 @@ class HeadCapture:
     def watch(self, name: str, module: nn.Module, features: Tensor, output: Tensor) -> None:
         """Take note of a forward pass, if it is one of training."""
         head = self._watched.get(name)
-        if self.paused or module is not head or not (head.training and torch.is_grad_enabled() and output.requires_grad):
+        if (
+            self.paused
+            or module is not head
+            or not (head.training and torch.is_grad_enabled() and output.requires_grad)
+        ):
             return
         self._forwards += 1
         batch = HeadBatch(name, head, features, output, self._version(head))

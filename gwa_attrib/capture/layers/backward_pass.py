@@ -33,6 +33,7 @@ class BackwardPass:
         """Look at what went forward: `uses` of layers, and parameters that are measured `elsewhere`."""
         if not self.samples:
             return
+        self._plan.check_frozen()
         uses = list(uses)
         counts = Counter(name for use in uses for name in self._plan.parameters_of(use.name))
         self._several = {name for name, count in counts.items() if count > 1 or self._keeps}

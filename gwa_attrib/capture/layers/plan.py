@@ -25,7 +25,23 @@ class Plan:
     """Name of the rule of each layer."""
     time_major: frozenset[str] = frozenset()
     """Layers and parameters that see ``[time, sample, feature]``."""
+    frozen: Mapping[str, nn.Parameter] = field(default_factory=dict)
+    """Parameters of the same parts of the model that are not trained."""
     _of_layer: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def check_frozen(self) -> None:
+        """Refuse a parameter that has become trainable since recording began.
+
+        Raises:
+            LayerError: naming it.
+        """
+        for name, parameter in self.frozen.items():
+            if parameter.requires_grad:
+                raise LayerError(
+                    expected="the recorded layers to train the same parameters as when recording began",
+                    found=f"{name!r}, which was frozen then, and is trained now",
+                    todo="Unfreeze before gwa.record(...), or record each phase of the training into a run of its own.",
+                )
 
     def parameters_of(self, layer: str) -> Mapping[str, str]:
         """Recorded parameters that a layer holds: name in the model -> name in the layer."""
@@ -61,7 +77,18 @@ def make_plan(model: nn.Module, layers: str | Sequence[str]) -> Plan:
                 todo="Change it, freeze the layer, or leave it out: layers=[...] names what to record.",
             )
         covered[layer], (how[layer], rules[layer]), of_layer[layer] = module, found, own
-    return Plan(parameters, groups, covered, rules, how, _time_major(model), of_layer)
+    frozen = _frozen(model, () if layers == "all" else tuple(groups))
+    return Plan(parameters, groups, covered, rules, how, _time_major(model), frozen, of_layer)
+
+
+def _frozen(model: nn.Module, within: tuple[str, ...]) -> dict[str, nn.Parameter]:
+    """Parameters that are not trained: of the named modules, or of the whole model."""
+    inside = [f"{name}." for name in within if name]
+    return {
+        name: p
+        for name, p in model.named_parameters()
+        if not p.requires_grad and (not inside or any(name.startswith(prefix) for prefix in inside))
+    }
 
 
 def _inside_attention(model: nn.Module) -> set[str]:

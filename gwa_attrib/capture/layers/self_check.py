@@ -171,7 +171,7 @@ def check(model: nn.Module, capture: LayerCapture, inputs: Inputs) -> list[Devia
         expected="the captured gradients of a few samples to equal those of each sample alone",
         found=f"a deviation of {worst.worst:.2g} of its size at {worst.parameter!r}"
         + (f", and {others} more parameters that deviate" if others else ""),
-        todo="The model may mix the samples of a batch, or use the layer in a way that was not understood. Leave it out "
+        todo="The model may mix the samples of a batch, or use the layer in a way not understood here. Leave it out "
         "(layers=[...] names what to record); `gwa-attrib doctor` lists every layer.",
     )
 

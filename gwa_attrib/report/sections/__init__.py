@@ -10,6 +10,7 @@ from gwa_attrib.report.sections.class_pairs import class_pairs
 from gwa_attrib.report.sections.data_map import data_map
 from gwa_attrib.report.sections.gallery import gallery
 from gwa_attrib.report.sections.generalisation import generalisation
+from gwa_attrib.report.sections.layers import layers
 from gwa_attrib.report.sections.methods import methods
 from gwa_attrib.report.sections.recorded import recorded
 from gwa_attrib.report.sections.summary import summary
@@ -21,6 +22,7 @@ SECTIONS: tuple[Callable[[Context], Section], ...] = (
     summary,
     alignments,
     generalisation,
+    layers,
     data_map,
     class_pairs,
     gallery,

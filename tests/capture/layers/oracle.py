@@ -118,6 +118,28 @@ def measure(
         return captured(model, arguments, targets, capture, **loss)
 
 
+def step(model: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Outputs and gradients of a training step that nothing watches."""
+    model.zero_grad()
+    out = model(x)
+    F.cross_entropy(out, targets_of(len(x))).backward()
+    return out.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def watched_step(model: nn.Module, x: Tensor, *, swaps: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    """The same with a capture around it."""
+    model.zero_grad()
+    capture = LayerCapture(model, make_plan(model, "all"))
+    capture.swaps = swaps
+    with capture:
+        out = model(x)
+        loss = F.cross_entropy(out, targets_of(len(x)))
+        capture.begin(len(x), loss.grad_fn)
+        loss.backward()
+        capture.take()
+    return out.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
 def assert_same(
     found: dict[str, Measured], expected: dict[str, Measured], model: nn.Module, tolerance: float = 1e-5
 ) -> None:

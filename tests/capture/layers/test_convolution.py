@@ -1,5 +1,6 @@
 """Convolutions of every geometry, in the forms that their norms can take."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from capture.layers.oracle import Body, Readout, assert_exact
+from capture.layers.oracle import Body, Readout, assert_exact, assert_same, measure, step, watched_step
 from gwa_attrib.capture.layers.convolution import FEW_CHANNELS, prefers_gram
+from gwa_attrib.capture.layers.swap import can_swap
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 KINDS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -52,7 +54,7 @@ def geometries(draw: st.DrawFn, *, transposed: bool = False) -> tuple[int, dict[
     return dims, options, sides
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(case=geometries(), samples=st.integers(1, 4), seed=st.integers(0, 999))
 def test_every_geometry_is_exact(case: tuple[int, dict[str, Any], tuple[int, ...]], samples: int, seed: int) -> None:
     dims, options, sides = case
@@ -62,7 +64,7 @@ def test_every_geometry_is_exact(case: tuple[int, dict[str, Any], tuple[int, ...
     assert_exact(Readout(body, x), x)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(case=geometries(transposed=True), samples=st.integers(1, 4), seed=st.integers(0, 999))
 def test_every_transposed_geometry_is_exact(
     case: tuple[int, dict[str, Any], tuple[int, ...]], samples: int, seed: int
@@ -199,3 +201,35 @@ def test_one_map_for_the_whole_batch_is_exact(side: int, swaps: bool) -> None:
     x, grid = image(4, 2, side, side), image(1, 6, side, side)
     body = Body(forward, image=nn.Conv2d(2, 6, 1), place=nn.Conv2d(6, 6, 3, padding=1))
     assert_exact(Readout(body, x), x, swaps=swaps)
+
+
+SWAPPED = {
+    "plain": (nn.Conv2d(8, 8, 3), (4, 8, 14, 14)),
+    "without bias": (nn.Conv2d(8, 8, 3, bias=False), (4, 8, 14, 14)),
+    "strided": (nn.Conv2d(8, 8, (3, 2), stride=2, padding=1), (4, 8, 20, 20)),
+    "few channels": (nn.Conv2d(3, 8, 3, padding=1), (4, 3, 14, 14)),
+    "grouped": (nn.Conv2d(8, 8, 3, groups=2), (4, 8, 9, 9)),
+    "depthwise": (nn.Conv2d(8, 8, 5, groups=8, padding=2), (4, 8, 9, 9)),
+    "multiplied": (nn.Conv2d(4, 8, 3, groups=4, dilation=2), (4, 4, 9, 9)),
+    "sequence": (nn.Conv1d(4, 6, 3, dilation=2), (33, 4, 60)),
+    "volume": (nn.Conv3d(4, 6, 2), (4, 4, 6, 6, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", SWAPPED)
+@pytest.mark.parametrize("frozen", [None, "weight", "bias", "input"])
+def test_a_swapped_convolution_has_the_gradients_that_autograd_gives(kind: str, frozen: str | None) -> None:
+    module, shape = SWAPPED[kind]
+    layer, x = copy.deepcopy(module), torch.randn(*shape)
+    before = nn.Identity() if frozen == "input" else type(layer)(layer.in_channels, layer.in_channels, 1)
+    if frozen in ("weight", "bias") and getattr(layer, frozen) is not None:
+        getattr(layer, frozen).requires_grad_(False)
+    assert can_swap(layer, x, layer(x)) == layer.weight.requires_grad
+    model = Readout(nn.Sequential(before, layer), x)
+    (out, gradients), (watched, of_watched) = step(model, x), watched_step(model, x, swaps=True)
+    assert torch.equal(out, watched)
+    assert gradients.keys() == of_watched.keys()
+    for name, gradient in gradients.items():
+        assert float((of_watched[name] - gradient).norm()) <= 1e-5 * float(gradient.norm()), name
+    on, off = measure(model, (x,)), measure(model, (x,), swaps=False)
+    assert_same(on, off, model)

@@ -133,14 +133,16 @@ def test_a_raw_parameter_used_at_every_depth_is_exact() -> None:
     assert_exact(Readout(Body(forward, weight=nn.Parameter(torch.randn(5, 5))), x), x)
 
 
-def test_one_call_on_all_samples_and_one_on_what_they_share_are_exact() -> None:
-    """A projection of the tokens and of queries that are the same for every sample."""
+@pytest.mark.parametrize("samples", [1, 4, 5])
+@pytest.mark.parametrize("leading", [(), (1,)])
+def test_one_call_on_all_samples_and_one_on_what_they_share_are_exact(samples: int, leading: tuple[int, ...]) -> None:
+    """A projection of the tokens and of five queries that are the same for every sample."""
 
     def forward(self: Body, x: Tensor) -> Tensor:
         return self.layer(x) + self.layer(queries.to(x))
 
-    x, queries = torch.randn(4, 5, 6), torch.randn(1, 5, 6)
-    assert_exact(Readout(Body(forward, layer=nn.Linear(6, 6)), x), x)
+    x, queries = torch.randn(samples, 5, 6), torch.randn(*leading, 5, 6)
+    assert_exact(Readout(Body(forward, layer=nn.Linear(6, 6)), x), x, settled=(torch.randn(7, 5, 6),))
 
 
 def _transposed(self: Body, x: Tensor) -> Tensor:
