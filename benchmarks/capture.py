@@ -5,10 +5,12 @@
 For each model of the zoo: the plain step; `gwa.record` of the head; of all layers; of all layers with Opacus as the
 engine; Opacus' own GradSampleModule followed by the same products and norms from its per-sample gradients; and
 `torch.func.vmap(grad)`. The ways take turns step by step; medians over the steps, and their ratios to the plain step.
-Peak memory is measured in a process of its own for each way, above what the process held before its first step.
+Peak memory is what a step needs beyond what is held between steps, in a process of its own for each way.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import math
 import statistics
@@ -159,7 +161,7 @@ def times(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def peak(name: str, way: str, arguments: argparse.Namespace) -> float | None:
-    """MiB that two steps need beyond what was there before, in a process of its own."""
+    """MiB that a step needs beyond what is held between steps, in a process of its own."""
     command = [sys.executable, __file__, "--peak", name, way, "--device", arguments.device, "--dtype", arguments.dtype]
     command += ["--batch", str(arguments.batch)] if arguments.batch else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -171,15 +173,17 @@ def print_peak(name: str, way: str, arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = run_of(way, training, Path(folder))
         if arguments.device == "cuda":
-            before = torch.cuda.memory_allocated()
             next(run)
+            before = torch.cuda.memory_allocated()
             torch.cuda.reset_peak_memory_stats()
             next(run)
             print((torch.cuda.max_memory_allocated() - before) / 2**20)
             return
+        next(run)  # imports and sets up
+        gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)
         before = _resident("VmRSS")
-        next(run)
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew: the first step sets up
+        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
         next(run)
         print(_resident("VmHWM") - before)
 

@@ -120,8 +120,10 @@ def test_a_graph_that_is_thrown_away_is_freed(tmp_path: Path, kind: str) -> None
         case.end_epoch()
 
 
-def test_two_backward_passes_through_one_graph_are_refused(tmp_path: Path) -> None:
-    with trial(tmp_path / "run", "mlp") as case:
+@pytest.mark.parametrize("kind", [*KINDS, "raw parameters"])
+def test_two_backward_passes_through_one_graph_are_refused(tmp_path: Path, kind: str) -> None:
+    raw = {"layers": ["token", "position"]} if kind not in KINDS else {}
+    with trial(tmp_path / "run", "attention" if raw else kind, **raw) as case:
         loss = F.cross_entropy(case.model(case.x[IDS]), case.y[IDS])
 
         def twice() -> None:
@@ -156,8 +158,8 @@ def test_one_step_for_two_backward_passes_is_refused(tmp_path: Path) -> None:
             skipped()
 
 
+@pytest.mark.parametrize("refused", ["two batches", "no backward", "one graph twice", "ids"])
 @pytest.mark.parametrize("kind", ["mlp", "convnet", "attention"])
-@pytest.mark.parametrize("refused", ["two batches", "no backward", "one graph twice"])
 def test_after_a_refusal_recording_goes_on(tmp_path: Path, kind: str, refused: str) -> None:
     """An error out of the backward pass may cost one more step, which says so; nothing of it stays."""
     with trial(tmp_path / "run", kind) as case:
@@ -170,12 +172,13 @@ def test_after_a_refusal_recording_goes_on(tmp_path: Path, kind: str, refused: s
                 loss.backward()
             if refused == "two batches":
                 F.cross_entropy(case.model(case.x[IDS]), case.y[IDS]).backward()
-            case.recorder.step(case.y[IDS], sample_ids=IDS)
+            case.recorder.step(case.y[IDS], sample_ids=IDS[1:] if refused == "ids" else IDS)
 
         with pytest.raises(GWAError):
             wrong()
         with suppress(StepOrderError):
             case.recorder.step(case.y[IDS], sample_ids=IDS)
+            case.expect(IDS)
         case.model.zero_grad()
         case.step([5, 6, 7])
         case.step([8, 9])

@@ -250,15 +250,18 @@ def test_only_biases_are_trained_and_inputs_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", loops.KINDS)
+@pytest.mark.parametrize("part", ["block", "parameter"])
 @pytest.mark.parametrize("later", ["unfrozen", "frozen"])
-def test_layers_that_are_frozen_or_unfrozen_while_recording_are_noticed(tmp_path: Path, kind: str, later: str) -> None:
+def test_layers_that_are_frozen_or_unfrozen_while_recording_are_noticed(
+    tmp_path: Path, kind: str, part: str, later: str
+) -> None:
     """What is recorded is fixed when recording begins: "all" would no longer be all that is trained."""
     make, x = loops.KINDS[kind]
-    first = next(iter(dict(make().named_parameters()))).removesuffix(".weight").removesuffix(".bias")
+    first = next(iter(dict(make().named_parameters())))
 
     def set_trainable(model: nn.Module, flag: bool) -> None:
         for name, p in model.named_parameters():
-            if name.startswith(first):
+            if name.startswith(first if part == "parameter" else first.partition(".")[0]):
                 p.requires_grad_(flag)
 
     def begun() -> nn.Module:
@@ -266,12 +269,23 @@ def test_layers_that_are_frozen_or_unfrozen_while_recording_are_noticed(tmp_path
         set_trainable(model, later == "frozen")
         return model
 
-    with Trial(tmp_path / "run", begun, x()) as case:
-
-        def train() -> None:
+    def train() -> None:
+        with Trial(tmp_path / "run", begun, x()) as case:
             case.epochs(BATCHES, 1)
+            case.step([0, 1, 2])  # the first batch of an epoch is looked at more closely
             set_trainable(case.model, later == "unfrozen")
-            case.epochs(BATCHES, 1)
+            case.step([3, 4])
+            case.end_epoch()
 
-        with pytest.raises((GWAError, UserWarning), match=r"freeze|frozen|requires_grad"):
-            train()
+    with pytest.raises(GWAError, match=r"freeze|frozen|requires_grad"):
+        train()
+
+
+@pytest.mark.parametrize("kind", loops.KINDS)
+def test_a_model_in_evaluation_mode_whose_head_is_trained(tmp_path: Path, kind: str) -> None:
+    """Fine-tuning without dropout, say: the head counts as training, so the layers have to as well, or say no."""
+    make, x = loops.KINDS[kind]
+    with Trial(tmp_path / "run", make, x()) as case:
+        case.model.eval()
+        list(case.model.children())[-1].train()
+        case.right_or_refused(lambda: case.epochs(BATCHES, 2), r"model\.train\(\)")

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from layer_loops import BATCHES, KINDS, SAMPLES, Trial
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from gwa_attrib.errors import InputError, LossMismatchError
 
@@ -176,19 +176,15 @@ def test_an_empty_batch_is_no_observation(tmp_path: Path, kind: str, first: bool
     case.check()
 
 
-class Images(Dataset[Any]):
-    def __len__(self) -> int:
-        return SAMPLES
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, int]:
-        return loops.images()[index], loops.labels()[index], index
+def numbered(case: Trial) -> TensorDataset:
+    return TensorDataset(case.x, case.y, torch.arange(SAMPLES))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_of_a_loader_with_workers_and_subsets(tmp_path: Path, workers: int) -> None:
-    chosen = Subset(Images(), [11, 3, 4, 0, 7, 8, 1])
-    loader = DataLoader(chosen, 3, shuffle=True, num_workers=workers)
     with trial(tmp_path / "run", "convnet") as case:
+        chosen = Subset(numbered(case), [11, 3, 4, 0, 7, 8, 1])
+        loader = DataLoader(chosen, 3, shuffle=True, num_workers=workers)
         optimizer = torch.optim.Adam(case.model.parameters(), 0.01)
         for _ in range(2):
             for x, y, ids in case.recorder.batches(loader):
@@ -198,6 +194,32 @@ def test_batches_of_a_loader_with_workers_and_subsets(tmp_path: Path, workers: i
                 optimizer.step()
                 optimizer.zero_grad()
             case.end_epoch()
+    case.check()
+
+
+@each_kind
+def test_batches_of_a_loader_that_are_split_for_the_model(tmp_path: Path, kind: str) -> None:
+    """Gradient accumulation: what goes forward is smaller than the batch that the loader gave."""
+    with trial(tmp_path / "run", kind) as case:
+        for x, y, ids in case.recorder.batches(DataLoader(numbered(case), 6)):
+            for part in torch.arange(len(ids)).split(2):
+                case.expect(ids[part].tolist())
+                F.cross_entropy(case.model(x[part]), y[part]).backward()
+                case.recorder.step(y[part], sample_ids=ids[part])
+        case.end_epoch()
+    case.check()
+
+
+@each_kind
+def test_a_forward_of_another_size_before_the_first_batch(tmp_path: Path, kind: str) -> None:
+    """To print a summary of the model, say."""
+    with trial(tmp_path / "run", kind) as case:
+        for x, y, ids in case.recorder.batches(DataLoader(numbered(case), 6)):
+            case.model(x[:2])
+            case.expect(ids.tolist())
+            F.cross_entropy(case.model(x), y).backward()
+            case.recorder.step(y)
+        case.end_epoch()
     case.check()
 
 

@@ -60,8 +60,8 @@ class LayerRecording:
         """Check the layers on the first batch that is trained on."""
         if self._checked or not (self._model.training and torch.is_grad_enabled()) or self._capture.paused:
             return
-        self._checked = True
         samples = self.samples() or batch_size(args, kwargs)
+        self._checked = samples > 1  # a batch of one proves nothing
         self._head.paused = True
         try:
             check(self._model, self._capture, Inputs(args, kwargs, samples))
@@ -74,7 +74,7 @@ class LayerRecording:
     def record(self, batch: HeadBatch, targets: Tensor, sample_ids: Tensor, step: int, **loss: Any) -> None:
         """Take in the layers of the batch that went backward. `loss` as for `gwa_attrib.functional.residual`."""
         parts = self._capture.take()
-        if not self._checked:
+        if not self._checked and len(sample_ids) > 1:
             warnings.warn(
                 "The layers could not be checked against single samples, because the model that was given to "
                 "gwa.record() is not called itself. Run `gwa-attrib doctor` on it once.",

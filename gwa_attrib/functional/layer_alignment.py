@@ -39,7 +39,8 @@ def group_gradient(
     norm = squared_norm.clamp_min(0.0).sqrt()
     size = norm * weight_squared_norm.sqrt()
     known = (size > 0) & size.isfinite() & product.isfinite()
-    alignment = torch.where(known, (-product / size).clamp(-1.0, 1.0), torch.nan)
+    direction = torch.where(scale < 0, -1.0, 1.0)
+    alignment = torch.where(known, (-direction * product / size).clamp(-1.0, 1.0), torch.nan)
     return GroupGradient(alignment, -product / scale, norm / scale.abs())
 
 

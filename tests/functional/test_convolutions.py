@@ -115,7 +115,7 @@ def test_in_single_precision_every_form_is_as_exact_as_that(case: Case) -> None:
         gap = (found.double() - expected).flatten(1).norm(dim=1)
         assert (gap / size).max() <= TOLERANCE[torch.float32]
     found = kernel_squared_norm(images, delta.squeeze(1).float(), without).double()
-    properties.same(found / size.square(), torch.ones_like(size), 1e-4)
+    properties.same(found / size.square(), (expected.flatten(1).norm(dim=1) / size).square(), 2e-5)
 
 
 @given(case=cases(images=1), cut=st.integers(0, 4))

@@ -1,11 +1,12 @@
 """Where the samples are in a layer's input: along the first dimension, the second, or nowhere.
 
 Most layers see ``[sample, ...]``; some models work on ``[time, sample, feature]``; windows, frames and flattened
-sequences fold positions into the first dimension, ``[sample·position, ...]``. Shapes alone can deceive: what was
-learnt of a layer once is kept, and the check of the first batch proves it.
+sequences fold positions into the first dimension, ``[sample·position, ...]``. Shapes alone can deceive: what the check
+of the first batch has proven is kept, and never guessed again.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 from torch import Tensor
@@ -21,16 +22,49 @@ class Layout(Enum):
     SHARED = "no samples: one value for the whole batch"
 
 
-def guess(lead: Sequence[int], samples: int, known: Layout | None = None) -> Layout:
-    """The layout of leading dimensions `lead`, if it must be one; `known` decides where several fit."""
+@dataclass
+class Known:
+    """What is known of a model from earlier batches."""
+
+    layouts: dict[str, Layout] = field(default_factory=dict)
+    """Of each call of a layer, and of each tensor that is the same for all samples where it meets them."""
+    meetings: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Operations in which such a tensor meets the samples."""
+    hint: Layout | None = None
+    """What to try first where several layouts fit and none is known."""
+
+    def forget(self, hint: Layout | None = None) -> None:
+        self.layouts.clear()
+        self.meetings.clear()
+        self.hint = hint
+
+    def learn(self, name: str, layout: Layout, samples: int) -> None:
+        """A batch of one proves nothing."""
+        if samples > 1:
+            self.layouts.setdefault(name, layout)
+
+    def layout(self, name: str, lead: Sequence[int], samples: int, preferred: Layout | None = None) -> Layout:
+        """Of leading dimensions `lead` that belong to `name`; `preferred` is tried first if nothing is known."""
+        return guess(lead, samples, self.layouts.get(name), self.hint or preferred)
+
+
+def call_name(layer: str, call: int) -> str:
+    """How the calls of one layer in a forward pass are told apart."""
+    return f"{layer} call {call + 1}" if call else layer
+
+
+def guess(lead: Sequence[int], samples: int, known: Layout | None = None, preferred: Layout | None = None) -> Layout:
+    """The layout of leading dimensions, if it must be one: `known` if that fits, and no other then."""
+    if samples == 1:
+        return Layout.FIRST
     fits = possible(lead, samples)
     if known is Layout.SECOND and len(lead) < 2:
         known = None  # one time step of a recurrent layer
-    if known in fits:
-        return known
     if known is not None or not fits:
-        return Layout.SHARED
-    return fits[0]
+        return known if known in fits else Layout.SHARED
+    if preferred is Layout.SHARED and lead[0] == samples:
+        return fits[0]
+    return preferred if preferred in fits else fits[0]
 
 
 def possible(lead: Sequence[int], samples: int) -> list[Layout]:
@@ -42,9 +76,9 @@ def possible(lead: Sequence[int], samples: int) -> list[Layout]:
         fits.append(Layout.FIRST)
     if len(lead) > 1 and lead[1] == samples:
         fits.append(Layout.SECOND)
-    if lead[0] != samples and samples and lead[0] % samples == 0 and lead[0] > 0:
+    if lead[0] != samples and lead[0] > 0 and lead[0] % samples == 0:
         fits.append(Layout.FIRST)
-    if lead[0] == 1 and samples != 1:
+    if lead[0] == 1:
         fits.insert(0, Layout.SHARED)
     elif len(lead) == 1:
         fits.append(Layout.SHARED)
@@ -55,7 +89,8 @@ def samples_first(x: Tensor, lead: int, samples: int, layout: Layout) -> Tensor:
     """``[sample, position, *event]``, where the first `lead` dimensions of `x` hold samples and positions."""
     if layout is Layout.SECOND:
         x = x.transpose(0, 1)
-    return x.reshape(samples, -1, *x.shape[lead:])
+    positions = x.shape[:lead].numel() // samples
+    return x.reshape(samples, positions, *x.shape[lead:])
 
 
 def no_layout(name: str, shape: Sequence[int], samples: int) -> LayerError:

@@ -4,37 +4,53 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from gwa_attrib.capture.layers.arrange import Layout, guess, no_layout
+from gwa_attrib.capture.layers.arrange import Known, Layout, call_name, no_layout
 from gwa_attrib.capture.layers.conservation import Totals
+from gwa_attrib.capture.layers.graph import mixed_parameters, parents_of
+from gwa_attrib.capture.layers.mixing import refuse_mixed
 from gwa_attrib.capture.layers.pieces import gradient_of_pieces, part_of_pieces
 from gwa_attrib.capture.layers.plan import Plan
 from gwa_attrib.capture.layers.rule import Gradients, Operands, Part, parts_of
 from gwa_attrib.capture.layers.shared_tensors import SharedTensors
 from gwa_attrib.capture.layers.shared_weights import SharedUse, gradient_of_uses, part_of_uses
-from gwa_attrib.capture.layers.use import LayerUse
-from gwa_attrib.errors import StepOrderError
+from gwa_attrib.capture.layers.use import LayerUse, second_gradient
 
 
 class BackwardPass:
     """From the moment the gradient reaches the logits until its numbers are taken."""
 
-    def __init__(self, plan: Plan, layouts: dict[str, Layout], samples: int, *, gradients: bool) -> None:
-        self._plan, self._layouts, self.samples = plan, layouts, samples
+    def __init__(self, plan: Plan, known: Known, samples: int, *, gradients: bool) -> None:
+        self._plan, self._known, self.samples = plan, known, samples
         self._keeps = gradients
         self._parts: dict[str, Part] = {}
         self._several: set[str] = set()
         self._uses: dict[str, list[SharedUse]] = {}
-        self._tensors = SharedTensors(plan, samples)
+        self._tensors = SharedTensors(plan, known, samples)
         self._totals: Totals | None = None
 
-    def begin(self, root: Any, uses: Iterable[LayerUse], elsewhere: Iterable[str], *, totals: bool) -> None:
-        """Look at what went forward: `uses` of layers, and parameters that are measured `elsewhere`."""
+    def begin(
+        self, root: Any, uses: Iterable[LayerUse], elsewhere: Iterable[str], *, totals: bool, mixing: str | None
+    ) -> None:
+        """Look at what went forward below the node `root`.
+
+        Args:
+            root: Node of the autograd graph.
+            uses: Of layers, in their order.
+            elsewhere: Parameters that are measured in another way.
+            totals: Check that the samples add up, and look for functions that mix samples.
+            mixing: Name of a layer that mixed the samples, if there was one.
+        """
         if not self.samples:
             return
         self._plan.check_frozen()
         uses = list(uses)
+        calls: Counter[str] = Counter()
+        for use in uses:
+            use.key = call_name(use.name, calls[use.name])
+            calls[use.name] += 1
         counts = Counter(name for use in uses for name in self._plan.parameters_of(use.name))
         self._several = {name for name, count in counts.items() if count > 1 or self._keeps}
         if totals:
@@ -43,12 +59,15 @@ class BackwardPass:
         counts.update(elsewhere)
         missing = [name for name in self._plan.parameters if name not in counts]
         shared = [use for use in uses if self._layout(use) is Layout.SHARED]
-        if missing or shared:
-            self._tensors.listen(root, missing, shared, lambda name: name in self._parts or name in self._uses)
+        if missing or shared or totals:
+            parents = parents_of([root])
+            if mixing is not None or totals:
+                refuse_mixed(self._plan, mixed_parameters(parents), mixing)
+            self._tensors.listen(parents, missing, shared, lambda name: name in self._parts or name in self._uses)
 
     def _layout(self, use: LayerUse) -> Layout:
-        known = self._layouts.get(use.name, Layout.SECOND if use.name in self._plan.time_major else None)
-        layout = guess(use.leading, self.samples, known)
+        preferred = Layout.SECOND if use.name in self._plan.time_major else None
+        layout = self._known.layout(use.key, use.leading, self.samples, preferred)
         if layout is Layout.SHARED and not use.may_be_shared:
             raise no_layout(use.name, use.input_shape, self.samples)
         return layout
@@ -61,7 +80,9 @@ class BackwardPass:
         layout = self._layout(use) if self.samples else Layout.SHARED
         if layout is Layout.SHARED:
             return {}
-        self._layouts.setdefault(use.name, layout)
+        self._known.learn(use.key, layout, self.samples)
+        if self._totals is not None and grad.dtype in (torch.bfloat16, torch.float16):
+            self._totals.half = True
         return self._measure(use, use.operands(self.samples, layout, grad, x), summed=x is not None)
 
     def _measure(self, use: LayerUse, operands: Operands, *, summed: bool = False) -> Gradients:
@@ -83,16 +104,8 @@ class BackwardPass:
             StepOrderError: it was done before.
         """
         if name in self._parts:
-            raise StepOrderError(
-                expected=f"{name!r} to get its gradient once between two steps",
-                found="a second gradient, from another backward pass or from reentrant checkpointing",
-                todo="Call recorder.step(targets) after each backward pass; use checkpoint(..., use_reentrant=False).",
-            )
+            raise second_gradient(name)
         self._parts[name] = part
-
-    def measured(self) -> set[str]:
-        """Parameters of which something came back."""
-        return {*self._parts, *self._uses, *(name for name, pieces in self._tensors.pieces.items() if pieces)}
 
     def parts(self) -> dict[str, Part]:
         """Of every parameter that got a gradient; see `LayerCapture.take`."""
@@ -119,7 +132,7 @@ class BackwardPass:
     def _finish_outputs(self) -> None:
         for use, pieces in self._tensors.outputs:
             if pieces:
-                self._layouts.setdefault(use.name, Layout.SHARED)
+                self._known.learn(use.key, Layout.SHARED, self.samples)
                 self._measure(use, self._tensors.operands(use, pieces))
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from gwa_attrib.capture.layers.arrange import Layout
+from gwa_attrib.capture.layers.arrange import Known
 from gwa_attrib.capture.layers.backward_pass import BackwardPass
 from gwa_attrib.capture.layers.mixing import BatchNorms
 from gwa_attrib.capture.layers.plan import Plan
@@ -65,7 +65,7 @@ class LayerCapture:
 
     def __init__(self, model: nn.Module, plan: Plan) -> None:
         self._model, self.plan = model, plan
-        self.layouts: dict[str, Layout] = {}
+        self.known = Known()
         """Where the samples are in the input of each layer, as far as it is known."""
         self.always = False
         """Capture in evaluation mode too: for the check."""
@@ -133,7 +133,7 @@ class LayerCapture:
         """A backward pass that leaves the parameters' gradients alone: for the check."""
         torch.autograd.grad(loss, list(self.plan.parameters.values()), allow_unused=True)
 
-    def explain(self, error: RuntimeError) -> LayerError | None:
+    def explain(self, error: Exception) -> LayerError | None:
         """What an error of torch in the forward pass means, if it comes from the capture."""
         return None
 
@@ -143,14 +143,16 @@ class LayerCapture:
         `totals`: check that the samples add up to the gradients that autograd accumulates.
 
         Raises:
+            BatchMixingError: a batch norm in training mode mixed the samples of a layer.
             LayerError: a parameter meets the samples in an operation that is not understood.
         """
         if not self._active or self.paused or self._pass is not None:
             return
-        self._pass = BackwardPass(self.plan, self.layouts, samples, gradients=self.forms_gradients)
+        self._pass = BackwardPass(self.plan, self.known, samples, gradients=self.forms_gradients)
         alive = [use for use in (ref() for ref in self._uses) if use is not None]
         elsewhere = [name for layer in self._ran_elsewhere for name in self.plan.parameters_of(layer)]
-        self._pass.begin(root, alive, elsewhere, totals=totals)
+        self._batch_norms.judge({use.name for use in alive} | self._ran_elsewhere)
+        self._pass.begin(root, alive, elsewhere, totals=totals, mixing=self._batch_norms.mixing)
 
     def _came_back(self, use: LayerUse, grad: Tensor, x: Tensor | None = None) -> Gradients:
         if not self._active or self.paused:
@@ -170,11 +172,10 @@ class LayerCapture:
         accumulation, a loss scale) is still in.
 
         Raises:
-            BatchMixingError: a batch norm in training mode mixed the samples of a layer.
             LayerError, StepOrderError: as found in the backward pass.
         """
         try:
-            return {} if self._pass is None else self._judged(self._pass).parts()
+            return {} if self._pass is None else self._pass.parts()
         finally:
             self._end_pass()
 
@@ -184,13 +185,9 @@ class LayerCapture:
         In the units of `take`, and with its errors. Memory: samples times parameters.
         """
         try:
-            return {} if self._pass is None else self._judged(self._pass).gradients()
+            return {} if self._pass is None else self._pass.gradients()
         finally:
             self._end_pass()
-
-    def _judged(self, backward: BackwardPass) -> BackwardPass:
-        self._batch_norms.judge(backward.measured())
-        return backward
 
     def _end_pass(self) -> None:
         if self._pass is not None:

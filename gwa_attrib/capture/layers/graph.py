@@ -52,20 +52,50 @@ def numbered(parents: Parents, number: int) -> Node | None:
     return next((node for node in parents if not hasattr(node, "variable") and node._sequence_nr() == number), None)
 
 
-def meetings(parents: Parents, node: Node, shape: torch.Size, samples: int, output: int = 0) -> Iterator[Meeting]:
-    """All uses of the tensor that `node` stands for, followed through its views."""
+def meetings(
+    parents: Parents, node: Node, shape: torch.Size, samples: int, known: frozenset[str] | None = None
+) -> Iterator[Meeting]:
+    """All uses of the tensor that `node` stands for, followed through its views.
+
+    Where the copies of a tensor are as many as the samples, but may be those of positions, `known` decides: the names
+    of the operations in which it has met the samples before.
+    """
     start = torch.arange(shape.numel()).view(shape)
-    waiting = [(node, output, start)]
+    waiting = [(node, 0, start)]
     while waiting:
         below, which, index = waiting.pop()
         for parent, slot, used in parents.get(below, ()):
             if used != which:
                 continue
-            if parent.name() not in VIEWS or spreads(parent, index, samples):
+            name = parent.name()
+            if name not in VIEWS or (spreads(parent, index, samples) and (known is None or name in known)):
                 yield Meeting(parent, slot, index)
                 continue
-            view = VIEWS[parent.name()]
+            view = VIEWS[name]
             waiting += [(parent, out, view(index, parent, out)) for out in range(len(parent._input_metadata))]
+
+
+MIXING = ("NativeBatchNormBackward0", "CudnnBatchNormBackward0", "MiopenBatchNormBackward0")
+
+
+def mixed_parameters(parents: Parents) -> set[int]:
+    """Ids of the parameters whose gradients pass through a batch norm that used the statistics of its batch.
+
+    Instance norms are batch norms of a batch of one to torch, and mix nothing.
+    """
+    waiting = [
+        node
+        for node in {parent for uses in parents.values() for parent, _, _ in uses}
+        if node.name() in MIXING and getattr(node, "_saved_training", True) and shape_of(node)[0] != 1
+    ]
+    seen: set[Node] = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        waiting += [child for child, _ in node.next_functions]
+    return {id(node.variable) for node in seen if hasattr(node, "variable")}
 
 
 def spreads(node: Node, index: Tensor, samples: int) -> bool:

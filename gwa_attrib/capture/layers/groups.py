@@ -58,8 +58,8 @@ def _holds_stack(module: nn.Module) -> bool:
 def _is_stack(module: nn.Module) -> bool:
     children = list(module.children())
     return (
-        isinstance(module, nn.Sequential | nn.ModuleList)
-        and len(children) > 1
+        (isinstance(module, nn.ModuleList) or (isinstance(module, nn.Sequential) and len(children) > 1))
+        and len(children) > 0
         and len({type(child) for child in children}) == 1
         and all(any(True for _ in child.children()) for child in children)
     )
@@ -91,6 +91,12 @@ def named_groups(model: nn.Module, names: Sequence[str]) -> Groups:
                 expected=f"{name!r} to have something to train",
                 found="no parameter with requires_grad",
                 todo="Unfreeze it, or leave it out of layers=[...].",
+            )
+        if name in groups:
+            raise InputError(
+                expected="layers that are apart from each other",
+                found=f"{name!r} twice",
+                todo="Name each part of the model once.",
             )
         groups[name] = tuple(dict.fromkeys(first[id(parameters[member])] for member in members))
     everything = [member for members in groups.values() for member in members]

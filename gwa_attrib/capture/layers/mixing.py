@@ -42,19 +42,40 @@ class BatchNorms:
     def ran(self, layer: str) -> None:
         self._ran.append(layer)
 
-    def judge(self, measured: Collection[str]) -> None:
-        """Raise if a recorded parameter lies before a batch norm that mixed.
+    @property
+    def mixing(self) -> str | None:
+        """Name of the last batch norm that mixed; None if none did."""
+        return self._by
+
+    def judge(self, ran: Collection[str]) -> None:
+        """Raise if one of the recorded layers that ran lies before a batch norm that mixed.
 
         Raises:
             BatchMixingError: naming the batch norm, some of the layers, and the ways out.
         """
-        mixed = [name for layer in self._mixed for name in self._plan.parameters_of(layer) if name in measured]
-        if mixed:
-            layers = list(dict.fromkeys(layer for layer in self._mixed if self._plan.parameters_of(layer)))
-            shown = ", ".join(repr(name) for name in layers[:3]) + (", ..." if len(layers) > 3 else "")
-            raise BatchMixingError(
-                expected="each sample's gradient to be its own",
-                found=f"the batch norm {self._by!r} in training mode, which mixes the samples for {shown}",
-                todo="Use GroupNorm instead, freeze the batch norms (module.eval() after model.train()), or record "
-                "only what comes after them: layers='head', or layers=[...].",
-            )
+        mixed = [name for name in dict.fromkeys(self._mixed) if self._plan.parameters_of(name)]
+        if any(name in ran or name in self._norms for name in mixed):
+            raise mixing_error(mixed, self._by)
+
+
+def refuse_mixed(plan: Plan, ids: Collection[int], by: str | None) -> None:
+    """Raise if a recorded parameter is among those (by id) whose gradients pass through something that mixed.
+
+    Raises:
+        BatchMixingError: naming them.
+    """
+    mixed = [name for name, parameter in plan.parameters.items() if id(parameter) in ids]
+    if mixed:
+        raise mixing_error(mixed, by)
+
+
+def mixing_error(names: list[str], by: str | None) -> BatchMixingError:
+    """The error of layers or parameters before a batch norm."""
+    shown = ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    return BatchMixingError(
+        expected="each sample's gradient to be its own",
+        found=f"{'a batch norm' if by is None else f'the batch norm {by!r}'} in training mode, which mixes the samples "
+        f"for {shown}",
+        todo="Use GroupNorm instead, freeze the batch norms (module.eval() after model.train()), or record "
+        "only what comes after them: layers='head', or layers=[...].",
+    )

@@ -52,6 +52,12 @@ def stored_normalized(module: Any, x: Tensor) -> Tensor:
     return F.batch_norm(x, mean, var, eps=module.eps)
 
 
+def event_of_instance(module: nn.modules.instancenorm._InstanceNorm, x: Tensor) -> int:
+    """Channels and space; one dimension more is the samples."""
+    kinds = ((nn.InstanceNorm1d, 2), (nn.InstanceNorm2d, 3), (nn.InstanceNorm3d, 4))
+    return next(dimensions for kind, dimensions in kinds if isinstance(module, kind))
+
+
 def event_of_channels(module: nn.Module, x: Tensor) -> int:
     """All dimensions but the first: channels and space."""
     return x.dim() - 1
@@ -82,7 +88,7 @@ def instance_norm_rule() -> Rule:
     return Rule(
         kinds=kinds,
         gradient=per_channel(instance_normalized),
-        event=lambda module, x: {nn.InstanceNorm1d: 2, nn.InstanceNorm2d: 3}.get(type(module), 4),
+        event=event_of_instance,
     )
 
 

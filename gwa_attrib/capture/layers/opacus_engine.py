@@ -116,7 +116,7 @@ class OpacusCapture(LayerCapture):
             for parameter, gradient in zip(parameters, before, strict=True):
                 parameter.grad = gradient
 
-    def explain(self, error: RuntimeError) -> LayerError | None:
+    def explain(self, error: Exception) -> LayerError | None:
         if "BackwardHookFunction" not in str(error):
             return None
         return LayerError(

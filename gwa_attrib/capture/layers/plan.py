@@ -7,7 +7,7 @@ from torch import nn
 
 from gwa_attrib.capture.layers.groups import blocks, named_groups
 from gwa_attrib.capture.layers.rule import Rule, own_parameters, rule_of
-from gwa_attrib.errors import LayerError
+from gwa_attrib.errors import InputError, LayerError
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,12 @@ def make_plan(model: nn.Module, layers: str | Sequence[str]) -> Plan:
         LayerError: a layer that cannot be measured as it is set up.
     """
     groups = blocks(model) if layers == "all" else named_groups(model, layers)
+    if not groups:
+        raise InputError(
+            expected="a model with something to train",
+            found="no parameter with requires_grad",
+            todo="Unfreeze what is to be recorded before gwa.record(...).",
+        )
     names = {id(p): name for name, p in model.named_parameters()}
     chosen = {name for members in groups.values() for name in members}
     parameters = {name: p for name, p in model.named_parameters() if name in chosen}

@@ -14,13 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from gwa_attrib.capture.layers.arrange import Layout
 from gwa_attrib.capture.layers.capture import LayerCapture
-from gwa_attrib.errors import LayerMismatchError
+from gwa_attrib.capture.layers.rule import Part
+from gwa_attrib.errors import GWAError, LayerError, LayerMismatchError
 
 TOLERANCE = 1e-2
 HALF_PRECISION_TOLERANCE = 1.5e-1
-SIZES = (3, 4, 5)
-"""How many samples are taken; more than one size is tried only if a layout was ambiguous with the first."""
+SIZES = (3, 5, 7)
+"""How many samples are taken. More than one size, and hint, is tried only where a layout was ambiguous."""
+HINTS = (None, Layout.SHARED, Layout.SECOND)
 
 
 class Deviation(NamedTuple):
@@ -59,19 +62,28 @@ def batch_size(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
     return tensors[0].shape[0] if tensors else 0
 
 
-def deviations(model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int) -> list[Deviation]:
-    """Of every recorded parameter, over the first `size` samples of the batch."""
+def deviations(
+    model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int, *, whole: bool = False
+) -> list[Deviation]:
+    """Of every recorded parameter, over the first `size` samples of the batch.
+
+    `whole`: in a forward pass over the whole batch, of which the loss of one sample after the other goes backward; for
+    inputs that cannot be sliced. The outputs have to be ``[sample, ...]``.
+    """
     names, parameters = list(capture.plan.parameters), list(capture.plan.parameters.values())
     with _undisturbed(model, capture):
         capture.paused = True
-        loop = [_alone(model, inputs, i, parameters) for i in range(size)]
+        if whole:
+            loop = _one_by_one(model, inputs, size, parameters)
+        else:
+            loop = [_alone(model, inputs, i, parameters) for i in range(size)]
         capture.paused = False
-        args, kwargs = inputs.pick(slice(0, size))
+        args, kwargs = (inputs.args, dict(inputs.kwargs)) if whole else inputs.pick(slice(0, size))
         with torch.enable_grad():
             loss = _loss(model(*args, **kwargs))
-            capture.begin(size, loss.grad_fn)
+            capture.begin(inputs.samples if whole else size, loss.grad_fn)
             capture.run_backward(loss)
-        parts = capture.take()
+        parts = {name: Part(*(value[:size] for value in part)) for name, part in capture.take().items()}
     expected = torch.tensor(loop, dtype=torch.float64)  # [sample, parameter, (product, squared norm)]
     zero = [0.0] * size
     found = torch.stack(
@@ -100,6 +112,10 @@ def _alone(model: nn.Module, inputs: Inputs, i: int, parameters: list[nn.Paramet
     args, kwargs = inputs.pick(slice(i, i + 1))
     with torch.enable_grad():
         gradients = torch.autograd.grad(_loss(model(*args, **kwargs)), parameters, allow_unused=True)
+    return _products(gradients, parameters)
+
+
+def _products(gradients: Sequence[Tensor | None], parameters: list[nn.Parameter]) -> list[tuple[float, float]]:
     result = []
     for gradient, parameter in zip(gradients, parameters, strict=True):
         if gradient is None:
@@ -110,8 +126,19 @@ def _alone(model: nn.Module, inputs: Inputs, i: int, parameters: list[nn.Paramet
     return result
 
 
-def _loss(output: Any) -> Tensor:
-    """Σ z²/2 + c·z over the outputs that have a gradient: the same for each sample, wherever it stands."""
+def _one_by_one(
+    model: nn.Module, inputs: Inputs, size: int, parameters: list[nn.Parameter]
+) -> list[list[tuple[float, float]]]:
+    """As `_alone`, of samples within the whole batch."""
+    with torch.enable_grad():
+        output = model(*inputs.args, **inputs.kwargs)
+        losses = [_loss(output, slice(i, i + 1)) for i in range(size)]
+        gradients = [torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True) for loss in losses]
+    return [_products(of_sample, parameters) for of_sample in gradients]
+
+
+def _loss(output: Any, rows: slice = slice(None)) -> Tensor:
+    """Σ z²/2 + c·z over the first output that has a gradient: the same for each sample, wherever it stands."""
     tensors = [t for t in tree_leaves(output) if isinstance(t, Tensor) and t.requires_grad and t.dim() > 1]
     if not tensors:
         raise LayerMismatchError(
@@ -119,7 +146,7 @@ def _loss(output: Any) -> Tensor:
             found="no output that depends on its parameters",
             todo="Record the module that computes the logits.",
         )
-    logits = tensors[0].float()
+    logits = tensors[0][rows].float()
     slope = torch.linspace(-1.0, 1.0, logits.shape[-1], device=logits.device)
     return (logits.square() / 2 + slope * logits).sum()
 
@@ -153,20 +180,24 @@ def check(model: nn.Module, capture: LayerCapture, inputs: Inputs) -> list[Devia
     """
     if not inputs.samples:
         return []
-    found: list[Deviation] = []
-    for size in dict.fromkeys(min(size, inputs.samples) for size in SIZES):
-        capture.layouts.clear()
+    first: list[Deviation] | LayerError | None = None  # what the likeliest reading of the shapes gives
+    sizes = dict.fromkeys(min(size, inputs.samples) for size in SIZES)
+    for size, hint in ((size, hint) for hint in HINTS for size in sizes):
+        capture.known.forget(hint)
         try:
-            found = deviations(model, capture, inputs, size)
-        except RuntimeError as error:
-            meaning = capture.explain(error)
-            if meaning is None:
-                raise
-            raise meaning from error
+            found = _tried(model, capture, inputs, size)
+        except LayerError as error:
+            first = first or error
+            continue
         if all(deviation.worst <= tolerance(model) for deviation in found):
+            capture.known.hint = None
             return found
-    worst = max(found, key=lambda deviation: deviation.worst)
-    others = sum(deviation.worst > tolerance(model) for deviation in found) - 1
+        first = first or found
+    capture.known.forget()
+    if isinstance(first, LayerError):
+        raise first
+    worst = max(first or [], key=lambda deviation: deviation.worst)
+    others = sum(deviation.worst > tolerance(model) for deviation in first or []) - 1
     raise LayerMismatchError(
         expected="the captured gradients of a few samples to equal those of each sample alone",
         found=f"a deviation of {worst.worst:.2g} of its size at {worst.parameter!r}"
@@ -174,6 +205,19 @@ def check(model: nn.Module, capture: LayerCapture, inputs: Inputs) -> list[Devia
         todo="The model may mix the samples of a batch, or use the layer in a way not understood here. Leave it out "
         "(layers=[...] names what to record); `gwa-attrib doctor` lists every layer.",
     )
+
+
+def _tried(model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int) -> list[Deviation]:
+    """Over slices of the batch; over the whole batch where its inputs cannot be sliced."""
+    try:
+        return deviations(model, capture, inputs, size)
+    except GWAError:
+        raise
+    except Exception as error:
+        meaning = capture.explain(error)
+        if meaning is not None:
+            raise meaning from error
+        return deviations(model, capture, inputs, size, whole=True)
 
 
 def tolerance(model: nn.Module) -> float:

@@ -1,19 +1,19 @@
 """Of one backward pass: the gradients of what all samples share, listened to where it meets the samples."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from gwa_attrib.capture.layers.arrange import Layout, no_layout
-from gwa_attrib.capture.layers.graph import meetings, numbered, parameter_nodes, parents_of
+from gwa_attrib.capture.layers.arrange import Known, Layout, no_layout
+from gwa_attrib.capture.layers.graph import Parents, meetings, numbered, parameter_nodes
 from gwa_attrib.capture.layers.pieces import gradient_of_pieces
 from gwa_attrib.capture.layers.plan import Plan
 from gwa_attrib.capture.layers.rule import Operands
 from gwa_attrib.capture.layers.taps import Owner, Piece, Spread, listen
 from gwa_attrib.capture.layers.use import LayerUse
+from gwa_attrib.capture.layers.views import Node
 from gwa_attrib.errors import LayerError
 from gwa_attrib.functional.targets import full_precision
 
@@ -21,22 +21,21 @@ from gwa_attrib.functional.targets import full_precision
 class SharedTensors:
     """Parameters that no layer with a rule used, and outputs of layers that are the same for every sample."""
 
-    def __init__(self, plan: Plan, samples: int) -> None:
-        self._plan, self._samples = plan, samples
+    def __init__(self, plan: Plan, known: Known, samples: int) -> None:
+        self._plan, self._known, self._samples = plan, known, samples
         self.pieces: dict[str, list[Piece]] = {}
         """Of each such parameter."""
         self.outputs: list[tuple[LayerUse, list[Piece]]] = []
         self.handles: list[RemovableHandle] = []
 
     def listen(
-        self, root: Any, parameters: Iterable[str], outputs: Iterable[LayerUse], covered: Callable[[str], bool]
+        self, parents: Parents, parameters: Iterable[str], outputs: Iterable[LayerUse], covered: Callable[[str], bool]
     ) -> None:
-        """Find them in the graph below `root`. `covered` tells whether a parameter was measured in a layer after all.
+        """Find them in the graph. `covered` tells whether a parameter was measured in a layer after all.
 
         Raises:
             LayerError: one meets the samples in an operation that is not understood.
         """
-        parents = parents_of([root])
         nodes = parameter_nodes(parents)
         for name in parameters:
             parameter, pieces = self._plan.parameters[name], self.pieces.setdefault(name, [])
@@ -45,19 +44,20 @@ class SharedTensors:
                 arrived = self._arrival(name, pieces, covered)
                 self.handles.append(parameter.register_hook(arrived))  # type: ignore[no-untyped-call]
                 continue
-            for meeting in meetings(parents, node, parameter.shape, self._samples):
-                self.handles.append(listen(meeting, self._owner(name), pieces.append))
+            self._meet(parents, node, name, parameter.shape, pieces)
         for use in outputs:
             node = numbered(parents, use.node_number)
             if node is None:
                 raise no_layout(use.name, use.input_shape, self._samples)
             of_output: list[Piece] = []
             self.outputs.append((use, of_output))
-            for meeting in meetings(parents, node, use.output_shape, self._samples):
-                self.handles.append(listen(meeting, self._owner(use.name), of_output.append))
+            self._meet(parents, node, f"output of {use.key}", use.output_shape, of_output)
 
-    def _owner(self, name: str) -> Owner:
-        return Owner(name, self._samples, name in self._plan.time_major)
+    def _meet(self, parents: Parents, node: Node, name: str, shape: torch.Size, pieces: list[Piece]) -> None:
+        owner = Owner(name, self._samples, self._known, name in self._plan.time_major)
+        met = list(meetings(parents, node, shape, self._samples, self._known.meetings.get(name)))
+        self._known.meetings.setdefault(name, frozenset(meeting.node.name() for meeting in met))
+        self.handles += [listen(meeting, owner, pieces.append) for meeting in met]
 
     def _arrival(self, name: str, pieces: list[Piece], covered: Callable[[str], bool]) -> Callable[[Tensor], None]:
         """No gradient may come to a parameter that is not in the graph; of a batch of one it is the sample's own."""

@@ -1,10 +1,11 @@
 """Per-sample gradients of a tensor that all samples share, taken from the operations where it meets them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from gwa_attrib.capture.layers.arrange import Known, Layout
 from gwa_attrib.capture.layers.graph import Meeting, spread_dimensions
 from gwa_attrib.capture.layers.views import Node
 from gwa_attrib.errors import LayerError
@@ -12,12 +13,25 @@ from gwa_attrib.functional.targets import full_precision
 
 
 class Owner(NamedTuple):
-    """What is tapped, for messages, and how its rows are ordered."""
+    """What is tapped, in a batch of how many samples, and what is known of where they are."""
 
     name: str
     samples: int
+    known: Known
     time_major: bool = False
-    """Whether flattened rows and the first two dimensions are ``[time, sample]``, as inside nn.MultiheadAttention."""
+    """Whether rows and the first two dimensions are ``[time, sample]``, as they are inside nn.MultiheadAttention."""
+
+    def layout(self, choices: Sequence[Layout]) -> Layout | None:
+        """Out of those that fit, the likeliest first; None if there is none."""
+        if self.time_major and Layout.SECOND in choices:
+            return Layout.SECOND
+        known = self.known.layouts.get(self.name)
+        if known is not None:
+            return known if known in choices else None
+        chosen = self.known.hint if self.known.hint in choices else next(iter(choices), None)
+        if chosen is not None:
+            self.known.learn(self.name, chosen, self.samples)
+        return chosen
 
 
 class Spread(NamedTuple):
@@ -118,19 +132,21 @@ def _spread(meeting: Meeting, owner: Owner, grad: Tensor) -> Spread:
         grad = rows_first(grad, owner).sum(dim=1)
         return Spread(grad.reshape(n, *operand), meeting.entries)
     spread = spread_dimensions(operand, grad.shape)
-    candidates = [d for d in spread if spread[d] == n and d < 2]
-    if owner.time_major:
-        candidates = candidates[::-1]
-    if not candidates:
+    fits = [layout for d, layout in ((0, Layout.FIRST), (1, Layout.SECOND)) if spread.get(d) == n]
+    if not fits and spread.get(0, 1) % n == 0:
+        fits = [Layout.FIRST]  # folded: [sample·position, ...]
+    layout = owner.layout(fits)
+    if layout is None:
         raise LayerError(
             expected=f"{owner.name!r} to meet the {n} samples along the first or second dimension",
             found=f"{list(operand)} against {list(grad.shape)} in {meeting.node.name()}",
             todo="Leave it out: layers=[...] names what to record.",
         )
-    grad = grad.movedim(candidates[0], 0)
-    rest = [d if d > candidates[0] else d + 1 for d in spread if d != candidates[0]]
-    if rest:
-        grad = grad.sum(dim=rest)
+    if layout is Layout.SECOND:
+        grad = grad.transpose(0, 1)
+        spread = {{0: 1, 1: 0}.get(d, d): size for d, size in spread.items()}
+    grad = grad.reshape(n, -1, *grad.shape[1:])
+    grad = grad.sum(dim=[1, *(d + 1 for d in spread if d != 0)])
     return Spread(grad.reshape(n, *operand), meeting.entries)
 
 
@@ -142,7 +158,7 @@ def rows_first(rows: Tensor, owner: Owner) -> Tensor:
             found=f"{len(rows)} rows",
             todo="Layers that see the samples mixed or packed cannot be measured: name others with layers=[...].",
         )
-    if owner.time_major:
+    if owner.layout((Layout.FIRST, Layout.SECOND)) is Layout.SECOND:
         return rows.view(-1, owner.samples, rows.shape[-1]).transpose(0, 1)
     return rows.view(owner.samples, -1, rows.shape[-1])
 

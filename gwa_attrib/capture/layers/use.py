@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gwa_attrib.capture.layers.arrange import Layout, samples_first
 from gwa_attrib.capture.layers.keep import Kept
 from gwa_attrib.capture.layers.rule import Operands, Rule
-from gwa_attrib.errors import LayerError
+from gwa_attrib.errors import LayerError, StepOrderError
 from gwa_attrib.functional.targets import full_precision
 
 
@@ -28,6 +28,9 @@ class LayerUse:
         keep: bool = True,
     ) -> None:
         self.name, self.module, self.rule = name, module, rule
+        self.key = name
+        """Of this call, where the layer is called more than once."""
+        self._spent = False
         inputs = rule.unpack(module, args, kwargs) if rule.unpack else (args[0] if args else kwargs["input"],)
         x = inputs[0].detach()
         self.input_shape, self.output_shape = x.shape, out.shape
@@ -53,6 +56,8 @@ class LayerUse:
 
         With `Layout.SHARED`, `delta` is per sample already: ``[sample, *output_shape]``.
         """
+        if self._spent:
+            raise second_gradient(self.name)
         inputs = (x,) if x is not None else self._inputs.read() if self._inputs is not None else None
         if inputs is None:
             raise LayerError(
@@ -62,6 +67,7 @@ class LayerUse:
             )
         kept = self._out.read() if self._out is not None else None
         self._inputs = self._out = None
+        self._spent = True
         if layout is Layout.SHARED:
             flat = delta.reshape(samples, -1, *self.output_shape[self.lead :])
             spread = [
@@ -72,6 +78,15 @@ class LayerUse:
         arranged = [samples_first(t, self.lead, samples, layout) for t in inputs]
         out = None if kept is None else samples_first(kept[0], self.lead, samples, layout)
         return _operands(arranged, samples_first(delta, self.lead, samples, layout), out)
+
+
+def second_gradient(name: str) -> StepOrderError:
+    """The error of a layer or parameter whose gradient comes back twice."""
+    return StepOrderError(
+        expected=f"{name!r} to get its gradient once between two steps",
+        found="a second gradient, from another backward pass or from reentrant checkpointing",
+        todo="Call recorder.step(targets) after each backward pass; use checkpoint(..., use_reentrant=False).",
+    )
 
 
 def _operands(inputs: list[Tensor], delta: Tensor, out: Tensor | None) -> Operands:

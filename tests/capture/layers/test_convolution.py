@@ -1,6 +1,5 @@
 """Convolutions of every geometry, in the forms that their norms can take."""
 
-import copy
 from typing import Any
 
 import pytest
@@ -204,23 +203,23 @@ def test_one_map_for_the_whole_batch_is_exact(side: int, swaps: bool) -> None:
 
 
 SWAPPED = {
-    "plain": (nn.Conv2d(8, 8, 3), (4, 8, 14, 14)),
-    "without bias": (nn.Conv2d(8, 8, 3, bias=False), (4, 8, 14, 14)),
-    "strided": (nn.Conv2d(8, 8, (3, 2), stride=2, padding=1), (4, 8, 20, 20)),
-    "few channels": (nn.Conv2d(3, 8, 3, padding=1), (4, 3, 14, 14)),
-    "grouped": (nn.Conv2d(8, 8, 3, groups=2), (4, 8, 9, 9)),
-    "depthwise": (nn.Conv2d(8, 8, 5, groups=8, padding=2), (4, 8, 9, 9)),
-    "multiplied": (nn.Conv2d(4, 8, 3, groups=4, dilation=2), (4, 4, 9, 9)),
-    "sequence": (nn.Conv1d(4, 6, 3, dilation=2), (33, 4, 60)),
-    "volume": (nn.Conv3d(4, 6, 2), (4, 4, 6, 6, 6)),
+    "plain": (lambda: nn.Conv2d(8, 8, 3), (4, 8, 14, 14)),
+    "without bias": (lambda: nn.Conv2d(8, 8, 3, bias=False), (4, 8, 14, 14)),
+    "strided": (lambda: nn.Conv2d(8, 8, (3, 2), stride=2, padding=1), (4, 8, 20, 20)),
+    "few channels": (lambda: nn.Conv2d(3, 8, 3, padding=1), (4, 3, 14, 14)),
+    "grouped": (lambda: nn.Conv2d(8, 8, 3, groups=2), (4, 8, 9, 9)),
+    "depthwise": (lambda: nn.Conv2d(8, 8, 5, groups=8, padding=2), (4, 8, 9, 9)),
+    "multiplied": (lambda: nn.Conv2d(4, 8, 3, groups=4, dilation=2), (4, 4, 9, 9)),
+    "sequence": (lambda: nn.Conv1d(4, 6, 3, dilation=2), (33, 4, 60)),
+    "volume": (lambda: nn.Conv3d(4, 6, 2), (4, 4, 6, 6, 6)),
 }
 
 
 @pytest.mark.parametrize("kind", SWAPPED)
 @pytest.mark.parametrize("frozen", [None, "weight", "bias", "input"])
 def test_a_swapped_convolution_has_the_gradients_that_autograd_gives(kind: str, frozen: str | None) -> None:
-    module, shape = SWAPPED[kind]
-    layer, x = copy.deepcopy(module), torch.randn(*shape)
+    make, shape = SWAPPED[kind]
+    layer, x = make(), torch.randn(*shape)
     before = nn.Identity() if frozen == "input" else type(layer)(layer.in_channels, layer.in_channels, 1)
     if frozen in ("weight", "bias") and getattr(layer, frozen) is not None:
         getattr(layer, frozen).requires_grad_(False)

@@ -240,3 +240,16 @@ def test_autocast_is_as_exact_as_its_gradients(case: str, reduction: str) -> Non
         expected = in_one_graph(model, (x,), targets_of(len(x)))
         found = measure(model, (x,), reduction=reduction, settled=(x,))
     assert_same(found, expected, model, 2e-2)
+
+
+@pytest.mark.parametrize("autocast", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_rounding_in_half_precision_is_not_taken_for_a_use_that_was_missed(autocast: bool, seed: int) -> None:
+    """The sums over the batch are compared with gradients that autograd has in half precision."""
+    torch.manual_seed(seed)
+    x = torch.randn(6, 4, 8)
+    model = Readout(nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, batch_first=True), x)
+    if not autocast:
+        model, x = halved(model, x)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        measure(model, (x,))

@@ -1,6 +1,7 @@
 """The affine part of normalisation layers, PReLU, and the refusal of batch norms that mix the samples."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from capture.layers.oracle import Body, Readout, assert_exact, measure
-from gwa_attrib.errors import BatchMixingError
+from gwa_attrib.errors import BatchMixingError, LayerError
 
 
 def randomized(module: nn.Module) -> nn.Module:
@@ -91,10 +92,12 @@ def test_a_frozen_batch_norm_is_exact(dims: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(4, 8), (4, 5, 8), (4, 2, 3, 8)])
-@pytest.mark.parametrize("norm", [nn.LayerNorm(8), nn.LayerNorm(8, bias=False), nn.RMSNorm(8)])
-def test_norms_of_features_are_exact_in_single_precision(norm: nn.Module, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("norm", [nn.LayerNorm, partial(nn.LayerNorm, bias=False), nn.RMSNorm])
+def test_norms_of_features_are_exact_in_single_precision(
+    norm: Callable[[int], nn.Module], shape: tuple[int, ...]
+) -> None:
     x = torch.randn(*shape)
-    assert_exact(Readout(nn.Sequential(nn.Linear(8, 8), randomized(norm), nn.GELU(), nn.Linear(8, 8)), x), x)
+    assert_exact(Readout(nn.Sequential(nn.Linear(8, 8), randomized(norm(8)), nn.GELU(), nn.Linear(8, 8)), x), x)
 
 
 @pytest.mark.parametrize(
@@ -112,13 +115,21 @@ def test_without_affine_part_there_is_nothing_to_measure(norm: nn.Module) -> Non
     assert_exact(Readout(nn.Sequential(nn.Linear(5, 5), norm), x), x)
 
 
+FREEZABLE: dict[str, Callable[[], nn.Module]] = {
+    "layer norm": lambda: nn.LayerNorm(5),
+    "group norm": lambda: nn.GroupNorm(2, 4),
+    "instance norm": lambda: nn.InstanceNorm1d(4, affine=True),
+    "frozen batch norm": lambda: nn.BatchNorm1d(4).eval(),
+}
+
+
 @pytest.mark.parametrize("frozen", ["weight", "bias"])
-@pytest.mark.parametrize("norm", [nn.LayerNorm(5), nn.GroupNorm(2, 4), nn.BatchNorm1d(4).eval()])
-def test_a_frozen_weight_or_bias_is_left_out(frozen: str, norm: nn.Module) -> None:
+@pytest.mark.parametrize("norm", FREEZABLE)
+def test_a_frozen_weight_or_bias_is_left_out(frozen: str, norm: str) -> None:
     x = torch.randn(3, 4, 5)
-    getattr(randomized(norm), frozen).requires_grad_(False)
-    assert_exact(Readout(nn.Sequential(norm, nn.GELU()), x), x)
-    norm.requires_grad_(True)
+    layer = randomized(FREEZABLE[norm]())
+    getattr(layer, frozen).requires_grad_(False)
+    assert_exact(Readout(nn.Sequential(layer, nn.GELU()), x), x)
 
 
 def test_norms_over_frames_folded_into_the_batch_are_exact() -> None:
@@ -173,20 +184,32 @@ def _attention(self: Body, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("use", "first"),
     [
-        (_convolution, nn.Conv1d(4, 4, 1)),
-        (_class_token, nn.Parameter(torch.randn(1, 4, 6))),
-        (_functional, nn.Parameter(torch.randn(6, 6))),
-        (_attention, nn.MultiheadAttention(6, 2, batch_first=True)),
+        (_convolution, lambda: nn.Conv1d(4, 4, 1)),
+        (_class_token, lambda: nn.Parameter(torch.randn(1, 4, 6))),
+        (_functional, lambda: nn.Parameter(torch.randn(6, 6))),
+        (_attention, lambda: nn.MultiheadAttention(6, 2, batch_first=True)),
     ],
 )
 @pytest.mark.parametrize("affine", [True, False])
 def test_whatever_lies_before_a_batch_norm_in_training_is_refused(
-    use: Callable[..., Tensor], first: nn.Module | nn.Parameter, affine: bool
+    use: Callable[..., Tensor], first: Callable[[], nn.Module | nn.Parameter], affine: bool
 ) -> None:
     x = torch.randn(5, 4, 6)
-    model = Readout(Body(use, first=first, norm=nn.BatchNorm1d(4, affine=affine)), x)
+    model = Readout(Body(use, first=first(), norm=nn.BatchNorm1d(4, affine=affine)), x)
     with pytest.raises(BatchMixingError):
         measure(model, (x,), layers=["body.first"])
+
+
+def test_a_batch_norm_that_is_a_function_is_refused_too() -> None:
+    """In training only: in evaluation, where the check looks, no sample depends on another."""
+
+    def forward(self: Body, x: Tensor) -> Tensor:
+        x = self.first(x)
+        return F.batch_norm(x, torch.zeros(4).to(x), torch.ones(4).to(x), training=self.training)
+
+    x = torch.randn(5, 4, 6)
+    with pytest.raises(LayerError):
+        measure(Readout(Body(forward, first=nn.Linear(6, 6)), x), (x,), settled=(x,))
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -56,7 +56,7 @@ class Captured(nn.Module):
         capture.forms_gradients = True
         samples = self.batch_size(args[0], args)
         if not self.batch_first:
-            capture.layouts = {name: Layout.SECOND for name in plan.layers}
+            capture.known.hint = Layout.SECOND
         self._module.train()
         capture.__enter__()
         out, *state = self._module(*args) if isinstance(self._module, DPLSTM) else (self._module(*args),)

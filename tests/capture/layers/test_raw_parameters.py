@@ -217,3 +217,16 @@ def test_parameters_in_a_list_are_exact() -> None:
     x = torch.randn(SAMPLES, POSITIONS, FEATURES)
     scales = nn.ParameterList([parameter(FEATURES), parameter(POSITIONS, 1)])
     assert_exact(Readout(Body(use, scales=scales), x), x)
+
+
+@pytest.mark.parametrize("cell", [nn.RNNCell, nn.GRUCell, nn.LSTMCell])
+@pytest.mark.parametrize("bias", [True, False])
+def test_recurrent_cells_are_exact(cell: type[nn.RNNCellBase], bias: bool) -> None:
+    def forward(self: Body, x: Tensor) -> Tensor:
+        state = None
+        for time in range(x.shape[1]):
+            state = self.cell(x[:, time], state)
+        return state[0] if isinstance(state, tuple) else state
+
+    x = torch.randn(SAMPLES, POSITIONS, 3)
+    assert_exact(Readout(Body(forward, cell=cell(3, FEATURES, bias=bias)), x), x)

@@ -56,7 +56,7 @@ def test_an_operation_that_is_not_understood_is_named(use: str) -> None:
     assert_exact(model, x[:1])  # of a batch of one every gradient is the sample's own
 
 
-def test_recurrent_layers_are_exact_or_refused_by_name() -> None:
+def test_recurrent_layers_are_refused_by_name() -> None:
     for layer in (nn.LSTM(6, 4, batch_first=True), nn.GRU(6, 4), nn.RNN(6, 4)):
         x = torch.randn(4, 5, 6)
         model = Readout(Body(lambda self, x: self.layer(x)[0], layer=layer), x)
@@ -74,7 +74,7 @@ def test_rows_that_are_no_multiple_of_the_samples_are_refused() -> None:
 
     x = torch.randn(4, 3, 6)
     model = Readout(Body(forward, layer=nn.Linear(6, 5)), x)
-    with pytest.raises(LayerError, match=r"'body\.layer'"):
+    with pytest.raises(LayerError, match=r"body\.layer'"):
         measure(model, (x,))
 
 
@@ -89,7 +89,7 @@ def test_an_input_without_the_samples_in_it_is_refused() -> None:
 
 
 def test_a_use_that_was_not_seen_is_noticed_by_the_sum() -> None:
-    """A parameter that a call under no_grad hid, or a function of its own, would lack a part of its gradient."""
+    """Without it the weight would silently lack a part of its gradient."""
 
     def forward(self: Body, x: Tensor) -> Tensor:
         return self.layer(x) + F.linear(x, self.layer.weight)

@@ -1,5 +1,6 @@
 """A parameter that several layers or calls use: its gradient is the sum over the uses, in every combination."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,18 +23,18 @@ def repeated(times: int) -> Any:
     return forward
 
 
-LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
-    "linear": (nn.Linear(5, 5), (4, 5)),
-    "linear on a sequence": (nn.Linear(5, 5), (4, 3, 5)),
-    "linear without bias on a long sequence": (nn.Linear(5, 5, bias=False), (4, 40, 5)),
-    "convolution": (nn.Conv2d(3, 3, 3, padding=1), (4, 3, 6, 6)),
-    "convolution on a small image": (nn.Conv2d(8, 8, 3, padding=1), (4, 8, 2, 2)),
-    "depthwise convolution": (nn.Conv1d(4, 4, 3, padding=1, groups=4), (4, 4, 9)),
-    "transposed convolution": (nn.ConvTranspose1d(4, 4, 3, padding=1), (4, 4, 9)),
-    "layer norm": (nn.LayerNorm(5), (4, 3, 5)),
-    "group norm": (nn.GroupNorm(2, 4), (4, 4, 5)),
-    "frozen batch norm": (nn.BatchNorm1d(4).eval(), (4, 4, 5)),
-    "PReLU": (nn.PReLU(4), (4, 4, 5)),
+LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "linear": (lambda: nn.Linear(5, 5), (4, 5)),
+    "linear on a sequence": (lambda: nn.Linear(5, 5), (4, 3, 5)),
+    "linear without bias on a long sequence": (lambda: nn.Linear(5, 5, bias=False), (4, 40, 5)),
+    "convolution": (lambda: nn.Conv2d(3, 3, 3, padding=1), (4, 3, 6, 6)),
+    "convolution on a small image": (lambda: nn.Conv2d(8, 8, 3, padding=1), (4, 8, 2, 2)),
+    "depthwise convolution": (lambda: nn.Conv1d(4, 4, 3, padding=1, groups=4), (4, 4, 9)),
+    "transposed convolution": (lambda: nn.ConvTranspose1d(4, 4, 3, padding=1), (4, 4, 9)),
+    "layer norm": (lambda: nn.LayerNorm(5), (4, 3, 5)),
+    "group norm": (lambda: nn.GroupNorm(2, 4), (4, 4, 5)),
+    "frozen batch norm": (lambda: nn.BatchNorm1d(4).eval(), (4, 4, 5)),
+    "PReLU": (lambda: nn.PReLU(4), (4, 4, 5)),
 }
 
 
@@ -41,9 +42,9 @@ LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 @pytest.mark.parametrize("times", [2, 3])
 @pytest.mark.parametrize("swaps", [True, False])
 def test_a_layer_called_several_times_is_exact(layer: str, times: int, swaps: bool) -> None:
-    module, shape = LAYERS[layer]
+    make, shape = LAYERS[layer]
     x = torch.randn(*shape)
-    assert_exact(Readout(Body(repeated(times), layer=module), x), x, swaps=swaps)
+    assert_exact(Readout(Body(repeated(times), layer=make()), x), x, swaps=swaps)
 
 
 @pytest.mark.parametrize("swaps", [True, False])

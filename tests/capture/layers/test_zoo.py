@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from capture.layers.oracle import Arguments, assert_exact
+from capture.layers.oracle import Arguments, assert_exact, assert_same, in_one_graph, measure, targets_of
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = 4
@@ -25,6 +25,21 @@ def entry(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[torch.nn.Module, 
 def test_a_model_of_the_zoo_is_exact(name: str, swaps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = entry(name, monkeypatch)
     assert_exact(model, *inputs, swaps=swaps, settled=inputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("autocast", [True, False])
+@pytest.mark.parametrize("name", ["mlp", "resnet", "convnext", "vit"])
+def test_a_model_of_the_zoo_in_half_precision_is_as_exact_as_its_gradients(
+    name: str, autocast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, (x,) = entry(name, monkeypatch)
+    if not autocast:
+        model, x = model.to(torch.bfloat16), x.to(torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        expected = in_one_graph(model, (x,), targets_of(SAMPLES))
+        found = measure(model, (x,), settled=(x,))
+    assert_same(found, expected, model, 2e-2)
 
 
 @pytest.mark.slow
