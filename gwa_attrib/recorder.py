@@ -17,7 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -43,7 +42,7 @@ from gwa_attrib.functional.central_moments import moments
 from gwa_attrib.functional.observation import observe
 from gwa_attrib.store.new_run import new_info
 from gwa_attrib.store.schema import TOP, PartName
-from gwa_attrib.store.summaries import EpochSummary, merge, summary_row
+from gwa_attrib.store.summaries import EpochSummary, epoch_facts, merge, summary_row
 from gwa_attrib.store.writer import RunWriter
 
 
@@ -143,6 +142,13 @@ class Recorder:
             HeadError, LossMismatchError: on the first batch, where the closed form does not apply.
             InputError: targets, ids and logits that are not of one batch.
         """
+        try:
+            self._take_step(targets, sample_ids)
+        finally:
+            if self._layers is not None:
+                self._layers.drop()
+
+    def _take_step(self, targets: Tensor, sample_ids: Tensor | Sequence[int] | None) -> None:
         batch = self._capture.take()
         ids = self._ids if sample_ids is None else torch.as_tensor(sample_ids)
         self._ids = None
@@ -203,7 +209,9 @@ class Recorder:
         table = self._buffer.table(self._epoch, self._signals)
         self._samples.learn_labels(table)
         changed = self._samples.changed_predictions(table)
-        row = self._summary(table["sample_id"].to_numpy(), self._buffer.alignment(), changed, measured)
+        alignment, seconds = self._buffer.alignment(), time.perf_counter() - self._epoch_began
+        facts = epoch_facts(alignment, table["sample_id"].to_numpy(), self._samples.num_samples, changed, seconds)
+        row = summary_row(self._epoch, 0, moments(alignment), facts, measured)
         part = PartName(self._epoch)
         self._writer.write_samples(self._samples.frame())
         if self._layers is not None:
@@ -217,19 +225,6 @@ class Recorder:
         self._epoch, self._epoch_step = self._epoch + 1, 0
         self._epoch_began = time.perf_counter()
         return EpochSummary(**{k: v for k, v in merge([row]).items() if k in EpochSummary.__dataclass_fields__})
-
-    def _summary(
-        self, ids: np.ndarray[Any, np.dtype[Any]], alignment: Tensor, changed: int | None, metrics: Mapping[str, float]
-    ) -> dict[str, Any]:
-        facts = {
-            "negative": int((alignment < 0).sum()),
-            "undefined": int(alignment.isnan().sum()),
-            "seen": len(np.unique(ids)),
-            "num_samples": self._samples.num_samples,
-            "changed": changed,
-            "seconds": time.perf_counter() - self._epoch_began,
-        }
-        return summary_row(self._epoch, 0, moments(alignment), facts, metrics)
 
 
 def record(

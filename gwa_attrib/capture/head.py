@@ -116,6 +116,10 @@ class HeadCapture:
         """The head's name in the model; None as long as it is not known."""
         return next(iter(self._watched)) if len(self._watched) == 1 else None
 
+    def trains(self) -> bool:
+        """Whether the head is in training mode; before it is known, whether a linear layer is."""
+        return any(module.training for module in self._watched.values())
+
     def __enter__(self) -> "HeadCapture":
         for name, module in self._watched.items():
             self._handles[name] = module.register_forward_hook(ForwardHook(self, name), prepend=True, with_kwargs=True)

@@ -16,7 +16,7 @@ from gwa_attrib.capture.layers import make_capture
 from gwa_attrib.capture.layers.reading import read_groups
 from gwa_attrib.capture.layers.self_check import Inputs, batch_size, check
 from gwa_attrib.errors import StepOrderError
-from gwa_attrib.functional.layer_alignment import common_scale
+from gwa_attrib.functional.layer_alignment import sample_scales
 from gwa_attrib.functional.targets import residual
 from gwa_attrib.store.schema import WHOLE
 
@@ -36,6 +36,7 @@ class LayerRecording:
         self.totals_due: Callable[[], bool] = lambda: False
         """Whether the sums over the coming batch are to be checked."""
         self._head = head
+        self._capture.trains = lambda: model.training or head.trains()
         head.on_backward = self._went_backward
 
     @property
@@ -58,9 +59,9 @@ class LayerRecording:
 
     def before_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Check the layers on the first batch that is trained on."""
-        if self._checked or not (self._model.training and torch.is_grad_enabled()) or self._capture.paused:
+        if self._checked or not (self._capture.trains() and torch.is_grad_enabled()) or self._capture.paused:
             return
-        samples = self.samples() or batch_size(args, kwargs)
+        samples = batch_size(args, kwargs, self.samples())
         self._checked = samples > 1  # a batch of one proves nothing
         self._head.paused = True
         try:
@@ -85,10 +86,13 @@ class LayerRecording:
             raise StepOrderError(
                 expected="recorder.step() after loss.backward()", found="no backward pass", todo="Call it first."
             )
-        expected = residual(batch.logits, targets, **loss)
-        scale = common_scale(expected, batch.logits_grad.to(expected.dtype))
-        observed = read_groups(self._capture.plan, parts, scale, len(sample_ids))
+        scale = sample_scales(residual(batch.logits, targets, **loss), batch.logits_grad)
+        observed = read_groups(self._capture.plan, parts, scale)
         self._buffer.append(observed, sample_ids, step)
+
+    def drop(self) -> None:
+        """Forget the batch that went backward: it was refused."""
+        self._capture.drop()
 
     def table(self, epoch: int) -> pa.Table:
         """What was observed in the open epoch."""
@@ -102,12 +106,10 @@ class FirstBatch:
     """The hook before the model's forward pass. A copy of the model gets a hook that does nothing in its place."""
 
     def __init__(self, recording: LayerRecording) -> None:
-        self._recording = recording
+        self._before_forward = torch.compiler.disable(recording.before_forward)  # type: ignore[no-untyped-call]
 
     def __call__(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._recording.before_forward(args, kwargs)
-
-    __call__._torchdynamo_disable = True  # type: ignore[attr-defined]  # torch.compiler.disable, without its import
+        self._before_forward(args, kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return _nothing

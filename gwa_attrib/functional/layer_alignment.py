@@ -26,7 +26,7 @@ def group_gradient(
     product: Float[Tensor, "sample group"],
     squared_norm: Float[Tensor, "sample group"],
     weight_squared_norm: Float[Tensor, " group"],
-    scale: Float[Tensor, ""],
+    scale: Float[Tensor, " sample"],
 ) -> GroupGradient:
     """Alignment, product and norm of groups of parameters.
 
@@ -34,16 +34,36 @@ def group_gradient(
         product: ``⟨∂ℓ/∂θ, θ⟩``, times `scale`.
         squared_norm: ``‖∂ℓ/∂θ‖²``, times `scale` squared.
         weight_squared_norm: ``‖θ‖²``.
-        scale: What the samples' gradients are multiplied with: one over the batch size for a mean, a loss scale.
+        scale: What each sample's gradient is multiplied with: one over the batch size for a mean, a loss scale, a
+            weight of the sample; NaN where its direction is not known.
     """
+    scale = scale.unsqueeze(1)
     norm = squared_norm.clamp_min(0.0).sqrt()
     size = norm * weight_squared_norm.sqrt()
-    known = (size > 0) & size.isfinite() & product.isfinite()
+    known = (size > 0) & size.isfinite() & product.isfinite() & scale.isfinite()
     direction = torch.where(scale < 0, -1.0, 1.0)
     alignment = torch.where(known, (-direction * product / size).clamp(-1.0, 1.0), torch.nan)
     return GroupGradient(alignment, -product / scale, norm / scale.abs())
 
 
-def common_scale(expected: Float[Tensor, "sample class"], found: Float[Tensor, "sample class"]) -> Float[Tensor, ""]:
-    """The factor between the gradients of the logits in a batch and the samples' own: least squares over the batch."""
-    return (found * expected).sum() / expected.square().sum()
+SCALE_TOLERANCE = 1e-2
+DIRECTION_TOLERANCE = 1e-2
+HALF_PRECISION_TOLERANCE = 1e-1
+
+
+def sample_scales(
+    expected: Float[Tensor, "sample class"], found: Float[Tensor, "sample class"]
+) -> Float[Tensor, " sample"]:
+    """The factor between the gradient of each sample's logits in a batch and the sample's own, `expected`.
+
+    The same for all (least squares over the batch) but for samples that the loss weights. NaN where `found` does not
+    point along `expected`: where the model is sure, autograd's ``softmax(z) - y`` is rounding, and so is all below it.
+    """
+    half = found.dtype in (torch.bfloat16, torch.float16)
+    found = found.to(expected.dtype)
+    own = (found * expected).sum(dim=1) / expected.square().sum(dim=1)
+    common = (found * expected).sum() / expected.square().sum()
+    unit = expected / torch.linalg.vector_norm(expected, dim=1, keepdim=True)
+    distance = torch.linalg.vector_norm(found / torch.linalg.vector_norm(found, dim=1, keepdim=True) - unit, dim=1)
+    scale = torch.where((own / common - 1.0).abs() < SCALE_TOLERANCE, common, own)
+    return torch.where(distance < (HALF_PRECISION_TOLERANCE if half else DIRECTION_TOLERANCE), scale, torch.nan)

@@ -6,7 +6,7 @@ import numpy as np
 
 from gwa_attrib.store.files import open_parquet, parts
 from gwa_attrib.store.run import Run
-from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, TMP
+from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP
 
 
 def inspect(run: Run) -> dict[str, Any]:
@@ -24,6 +24,7 @@ def inspect(run: Run) -> dict[str, Any]:
                     bytes_of[name] = bytes_of.get(name, 0) + column.total_compressed_size
     epochs = run.epochs()
     numbers = list(files)
+    folders = (OBSERVATIONS, EPOCHS, *((LAYERS,) if run.layers else ()))
     expected = range(numbers[-1] + 1) if numbers else range(0)
     total = sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file())
     return {
@@ -34,7 +35,7 @@ def inspect(run: Run) -> dict[str, Any]:
         "never_seen": int(np.sum(run.labels < 0)) if files else run.info["num_samples"],
         "classes": len(run.class_names),
         "epochs": len(numbers),
-        "missing_epochs": [e for e in expected if e not in files or e not in parts(run.path / EPOCHS)],
+        "missing_epochs": [e for e in expected if any(e not in parts(run.path / folder) for folder in folders)],
         "half_written": len(list((run.path / TMP).glob("*"))) if (run.path / TMP).is_dir() else 0,
         "lowest_coverage": float(epochs["coverage"].min()) if len(epochs) else 0.0,
         "undefined_alignments": int(epochs["undefined"].sum()) if len(epochs) else 0,

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store.dense import positions, scatter_mean
 from gwa_attrib.store.files import parts, read_table
-from gwa_attrib.store.schema import LAYER_SCHEMA, LAYER_SIGNALS, LAYERS
+from gwa_attrib.store.schema import LAYER_SCHEMA, LAYER_SIGNALS, LAYERS, OBSERVATIONS
 
 
 def layer_table(root: Path, recorded: Sequence[str], layer: str | None, epoch: int | None) -> pa.Table:
@@ -21,7 +21,7 @@ def layer_table(root: Path, recorded: Sequence[str], layer: str | None, epoch: i
         InputError: a layer that was not recorded, or none was.
     """
     _known(recorded, layer)
-    files = parts(root / LAYERS)
+    files = {number: paths for number, paths in parts(root / LAYERS).items() if number in parts(root / OBSERVATIONS)}
     chosen = files if epoch is None else {epoch: files.get(epoch, [])}
     tables = [_of(read_table(path), layer) for paths in chosen.values() for path in paths]
     return pa.concat_tables(tables) if tables else LAYER_SCHEMA.empty_table()

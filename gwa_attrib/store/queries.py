@@ -32,6 +32,8 @@ def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
     """
     if table not in TABLES:
         raise InputError(expected=f"a table out of {', '.join(TABLES)}", found=repr(table), todo="Choose one of them.")
+    if table == LAYERS:
+        run.layer_observations(epoch=-1)  # raises, and says how layers are recorded
     files = [str(path) for paths in parts(run.path / table).values() for path in paths]
     if not files:
         raise no_epoch(run)

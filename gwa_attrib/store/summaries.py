@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from gwa_attrib.functional.central_moments import Moments
 
@@ -35,6 +38,24 @@ class EpochSummary:
     """Samples whose prediction differs from the last one seen; None in the first epoch."""
     seconds: float
     """Wall time since the previous epoch ended."""
+
+
+def epoch_facts(
+    alignment: Float[Tensor, " row"],
+    sample_ids: Int[np.ndarray, " row"],
+    num_samples: int,
+    changed: int | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """What a process knows of its part of an epoch beside the moments of the alignment."""
+    return {
+        "negative": int((alignment < 0).sum()),
+        "undefined": int(alignment.isnan().sum()),
+        "seen": len(np.unique(sample_ids)),
+        "num_samples": num_samples,
+        "changed": changed,
+        "seconds": seconds,
+    }
 
 
 def summary_row(epoch: int, rank: int, m: Moments, facts: Row, metrics: Mapping[str, float]) -> dict[str, Any]:

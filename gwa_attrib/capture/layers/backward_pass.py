@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import Variable
 
 from gwa_attrib.capture.layers.arrange import Known, Layout, call_name, no_layout
 from gwa_attrib.capture.layers.conservation import Totals
@@ -17,6 +19,7 @@ from gwa_attrib.capture.layers.rule import Gradients, Operands, Part, parts_of
 from gwa_attrib.capture.layers.shared_tensors import SharedTensors
 from gwa_attrib.capture.layers.shared_weights import SharedUse, gradient_of_uses, part_of_uses
 from gwa_attrib.capture.layers.use import LayerUse, second_gradient
+from gwa_attrib.errors import StepOrderError
 
 
 class BackwardPass:
@@ -30,6 +33,10 @@ class BackwardPass:
         self._uses: dict[str, list[SharedUse]] = {}
         self._tensors = SharedTensors(plan, known, samples)
         self._totals: Totals | None = None
+        self.stepped = False
+        """Whether an optimizer has moved recorded parameters since the gradient reached the logits."""
+        self._over = False
+        self._versions = self._weights()
 
     def begin(
         self, root: Any, uses: Iterable[LayerUse], elsewhere: Iterable[str], *, totals: bool, mixing: str | None
@@ -43,6 +50,8 @@ class BackwardPass:
             totals: Check that the samples add up, and look for functions that mix samples.
             mixing: Name of a layer that mixed the samples, if there was one.
         """
+        with suppress(RuntimeError):  # outside of a backward pass, which is then told apart by the caller alone
+            Variable._execution_engine.queue_callback(self._end)
         if not self.samples:
             return
         self._plan.check_frozen()
@@ -55,7 +64,7 @@ class BackwardPass:
         self._several = {name for name, count in counts.items() if count > 1 or self._keeps}
         if totals:
             self._totals = Totals(self._plan.parameters)
-            self._tensors.handles += self._totals.listen()
+            self._tensors.handles += self._totals.listen(lambda: self._over)
         counts.update(elsewhere)
         missing = [name for name in self._plan.parameters if name not in counts]
         shared = [use for use in uses if self._layout(use) is Layout.SHARED]
@@ -63,7 +72,17 @@ class BackwardPass:
             parents = parents_of([root])
             if mixing is not None or totals:
                 refuse_mixed(self._plan, mixed_parameters(parents), mixing)
-            self._tensors.listen(parents, missing, shared, lambda name: name in self._parts or name in self._uses)
+            self._tensors.listen(
+                parents, missing, shared, lambda name: name in self._parts or name in self._uses, lambda: self._over
+            )
+
+    def _end(self) -> None:
+        """The backward pass is over: what comes later belongs to another."""
+        self._over = True
+
+    def _weights(self) -> int:
+        """Changes with every change of the recorded parameters in place."""
+        return sum(parameter._version for parameter in self._plan.parameters.values())
 
     def _layout(self, use: LayerUse) -> Layout:
         preferred = Layout.SECOND if use.name in self._plan.time_major else None
@@ -77,6 +96,8 @@ class BackwardPass:
 
         Gives the sums of the per-sample gradients over the samples, if `x` is given and they were formed.
         """
+        if self._over:
+            raise second_gradient(use.name)
         layout = self._layout(use) if self.samples else Layout.SHARED
         if layout is Layout.SHARED:
             return {}
@@ -94,7 +115,8 @@ class BackwardPass:
         sums: Gradients | None = {} if summed else None
         name_of = {own: name for name, own in names.items()}
         for own, part in parts_of(use.rule, use.module, operands, sums).items():
-            self.add(name_of[own], part)
+            if own in name_of:
+                self.add(name_of[own], part)
         return sums or {}
 
     def add(self, name: str, part: Part) -> None:
@@ -109,6 +131,13 @@ class BackwardPass:
 
     def parts(self) -> dict[str, Part]:
         """Of every parameter that got a gradient; see `LayerCapture.take`."""
+        if self.stepped or self._versions != self._weights():
+            raise StepOrderError(
+                expected="recorder.step() before optimizer.step(), while the weights are those of the gradient",
+                found="recorded weights that changed since the backward pass began",
+                todo="Call recorder.step(targets) right after loss.backward(); an optimizer that steps inside the "
+                "backward pass goes with layers='head' only.",
+            )
         self._finish_outputs()
         for name, uses in self._uses.items():
             self.add(name, part_of_uses(self._plan.parameters[name], uses))

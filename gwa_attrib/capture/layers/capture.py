@@ -6,12 +6,13 @@ with a rule used are looked up in the autograd graph.
 """
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.capture.layers.arrange import Known
@@ -28,12 +29,12 @@ class LayerHook:
     """The hook on one layer. A copy of the model, or a saved one, gets a hook that does nothing in its place."""
 
     def __init__(self, capture: "LayerCapture", name: str) -> None:
-        self._capture, self._name = capture, name
+        self._name = name
+        # A compiled model runs what is in here as it stands, and nothing of it is traced.
+        self._went_forward = torch.compiler.disable(capture.went_forward)  # type: ignore[no-untyped-call]
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        return self._capture.went_forward(self._name, module, args, kwargs, output)
-
-    __call__._torchdynamo_disable = True  # type: ignore[attr-defined]  # torch.compiler.disable, without its import
+        return self._went_forward(self._name, module, args, kwargs, output)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return _no_hook
@@ -72,6 +73,8 @@ class LayerCapture:
         self.paused = False
         self.swaps = True
         """Let the weight gradients of convolutions come from their per-sample gradients."""
+        self.trains: Callable[[], bool] = lambda: model.training
+        """Whether a forward pass now is one of training."""
         self.forms_gradients = False
         """Keep what `take_gradients` needs instead of computing products and norms at once."""
         self.by_others: frozenset[str] = frozenset()
@@ -89,6 +92,7 @@ class LayerCapture:
             hook = LayerHook(self, name)
             self._handles.append(module.register_forward_hook(hook, prepend=True, with_kwargs=True))
         self._handles += self._batch_norms.watch(lambda: self._counts())
+        self._handles.append(register_optimizer_step_post_hook(self._optimizer_stepped))
         return self
 
     def __exit__(
@@ -100,8 +104,15 @@ class LayerCapture:
         self._handles.clear()
         self._end_pass()
 
+    def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """An optimizer that writes to ``parameter.data`` leaves no other trace."""
+        if self._pass is not None:
+            mine = {id(parameter) for parameter in self.plan.parameters.values()}
+            groups = (parameter for group in optimizer.param_groups for parameter in group["params"])
+            self._pass.stepped |= any(id(parameter) in mine for parameter in groups)
+
     def _counts(self) -> bool:
-        return not self.paused and torch.is_grad_enabled() and (self._model.training or self.always)
+        return not self.paused and torch.is_grad_enabled() and (self.always or self.trains())
 
     def went_forward(
         self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any
@@ -187,6 +198,11 @@ class LayerCapture:
         try:
             return {} if self._pass is None else self._pass.gradients()
         finally:
+            self._end_pass()
+
+    def drop(self) -> None:
+        """Forget a backward pass that was not taken."""
+        if self._pass is not None:
             self._end_pass()
 
     def _end_pass(self) -> None:

@@ -22,11 +22,14 @@ class Totals:
         self._products: dict[str, Tensor] = {}
         self.half = False
 
-    def listen(self) -> list[RemovableHandle]:
-        return [p.register_hook(self._arrival(name)) for name, p in self._parameters.items()]  # type: ignore[no-untyped-call]
+    def listen(self, over: Callable[[], bool]) -> list[RemovableHandle]:
+        """Add up what comes to the parameters until the backward pass is `over`."""
+        return [p.register_hook(self._arrival(name, over)) for name, p in self._parameters.items()]  # type: ignore[no-untyped-call]
 
-    def _arrival(self, name: str) -> Callable[[Tensor], None]:
+    def _arrival(self, name: str, over: Callable[[], bool]) -> Callable[[Tensor], None]:
         def arrived(grad: Tensor) -> None:
+            if over():
+                return
             parameter = self._parameters[name].detach()
             grad = grad.detach().to_dense() if grad.is_sparse else grad.detach()
             product = torch.sum(grad.float() * parameter.float())
@@ -53,8 +56,9 @@ class Totals:
                 raise LayerMismatchError(
                     expected=f"the samples' gradients of {name!r} to add up to its gradient",
                     found=f"a gap of {gap:.2g} of their size: it is used somewhere that was not seen",
-                    todo="Call the layer that holds it instead of using its weight in a function, or leave it out: "
-                    "layers=[...] names what to record. `gwa-attrib doctor` lists how each layer is covered.",
+                    todo="Call the layer that holds it instead of using its weight in a function; leave a penalty on "
+                    "the weights to the optimizer (weight_decay) instead of the loss; or leave it out: layers=[...] names "
+                    "what to record. `gwa-attrib doctor` lists how each layer is covered.",
                 )
 
     def _size(self, name: str, part: Part) -> Tensor:

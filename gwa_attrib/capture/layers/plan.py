@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from gwa_attrib.capture.layers.groups import blocks, named_groups
 from gwa_attrib.capture.layers.rule import Rule, own_parameters, rule_of
@@ -35,13 +36,16 @@ class Plan:
         Raises:
             LayerError: naming it.
         """
-        for name, parameter in self.frozen.items():
-            if parameter.requires_grad:
-                raise LayerError(
-                    expected="the recorded layers to train the same parameters as when recording began",
-                    found=f"{name!r}, which was frozen then, and is trained now",
-                    todo="Unfreeze before gwa.record(...), or record each phase of the training into a run of its own.",
-                )
+        changed = [name for name, p in self.frozen.items() if p.requires_grad]
+        changed += [name for name, p in self.parameters.items() if not p.requires_grad]
+        if changed:
+            before, now = ("frozen", "trained") if changed[0] in self.frozen else ("trained", "frozen")
+            raise LayerError(
+                expected="the recorded layers to train the same parameters as when recording began",
+                found=f"{changed[0]!r}, which was {before} then, and is {now} now",
+                todo="Freeze and unfreeze before gwa.record(...), or record each phase of the training into a run of "
+                "its own.",
+            )
 
     def parameters_of(self, layer: str) -> Mapping[str, str]:
         """Recorded parameters that a layer holds: name in the model -> name in the layer."""
@@ -72,7 +76,7 @@ def make_plan(model: nn.Module, layers: str | Sequence[str]) -> Plan:
     inside = _inside_attention(model)
     for layer, module in model.named_modules():
         own = {names[id(p)]: n for n, p in own_parameters(module).items() if names[id(p)] in chosen}
-        found = rule_of(module) if own and layer not in inside else None
+        found = rule_of(module) if own and layer not in inside and not is_parametrized(module) else None
         if found is None:
             continue
         reason = found[1].refuses(module)

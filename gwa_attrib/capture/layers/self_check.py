@@ -56,10 +56,15 @@ class Inputs(NamedTuple):
         return tree_map(part, self.args), tree_map(part, dict(self.kwargs))
 
 
-def batch_size(args: Sequence[Any], kwargs: Mapping[str, Any]) -> int:
-    """First dimension of the first tensor among the arguments; 0 if there is none."""
+def batch_size(args: Sequence[Any], kwargs: Mapping[str, Any], announced: int = 0) -> int:
+    """First dimension of the first tensor among the arguments; 0 if there is none.
+
+    Or `announced`, if the tensor has as many samples along its second dimension.
+    """
     tensors = [t for t in tree_leaves([list(args), dict(kwargs)]) if isinstance(t, Tensor) and t.dim()]
-    return tensors[0].shape[0] if tensors else 0
+    if not tensors:
+        return 0
+    return announced if announced and announced in tensors[0].shape[:2] else tensors[0].shape[0]
 
 
 def deviations(

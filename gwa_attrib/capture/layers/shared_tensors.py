@@ -12,7 +12,7 @@ from gwa_attrib.capture.layers.pieces import gradient_of_pieces
 from gwa_attrib.capture.layers.plan import Plan
 from gwa_attrib.capture.layers.rule import Operands
 from gwa_attrib.capture.layers.taps import Owner, Piece, Spread, listen
-from gwa_attrib.capture.layers.use import LayerUse
+from gwa_attrib.capture.layers.use import LayerUse, second_gradient
 from gwa_attrib.capture.layers.views import Node
 from gwa_attrib.errors import LayerError
 from gwa_attrib.functional.targets import full_precision
@@ -29,13 +29,21 @@ class SharedTensors:
         self.handles: list[RemovableHandle] = []
 
     def listen(
-        self, parents: Parents, parameters: Iterable[str], outputs: Iterable[LayerUse], covered: Callable[[str], bool]
+        self,
+        parents: Parents,
+        parameters: Iterable[str],
+        outputs: Iterable[LayerUse],
+        covered: Callable[[str], bool],
+        over: Callable[[], bool],
     ) -> None:
-        """Find them in the graph. `covered` tells whether a parameter was measured in a layer after all.
+        """Find them in the graph, and listen until the backward pass is `over`.
+
+        `covered` tells whether a parameter was measured in a layer after all.
 
         Raises:
             LayerError: one meets the samples in an operation that is not understood.
         """
+        self._over = over
         nodes = parameter_nodes(parents)
         for name in parameters:
             parameter, pieces = self._plan.parameters[name], self.pieces.setdefault(name, [])
@@ -57,13 +65,19 @@ class SharedTensors:
         owner = Owner(name, self._samples, self._known, name in self._plan.time_major)
         met = list(meetings(parents, node, shape, self._samples, self._known.meetings.get(name)))
         self._known.meetings.setdefault(name, frozenset(meeting.node.name() for meeting in met))
-        self.handles += [listen(meeting, owner, pieces.append) for meeting in met]
+
+        def take(piece: Piece) -> None:
+            if self._over():
+                raise second_gradient(name)
+            pieces.append(piece)
+
+        self.handles += [listen(meeting, owner, take) for meeting in met]
 
     def _arrival(self, name: str, pieces: list[Piece], covered: Callable[[str], bool]) -> Callable[[Tensor], None]:
         """No gradient may come to a parameter that is not in the graph; of a batch of one it is the sample's own."""
 
         def arrived(grad: Tensor) -> None:
-            if covered(name):
+            if covered(name) or self._over():
                 return  # its layer ran in the backward pass, under reentrant checkpointing
             if self._samples != 1:
                 raise LayerError(
