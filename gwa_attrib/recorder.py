@@ -68,9 +68,7 @@ class Recorder:
         self._measured: list[Tensor] = []
         self._loaders: dict[int, tuple[DataLoader[Any], Batches]] = {}
         self._ids: Tensor | None = None
-        self._step = 0
-        self._epoch = 0
-        self._epoch_step = 0
+        self._step = self._epoch = self._epoch_step = 0
         self._epoch_began = time.perf_counter()
         if layers is not None:
             layers.samples = lambda: 0 if self._ids is None else len(self._ids)

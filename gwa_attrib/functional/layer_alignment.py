@@ -43,7 +43,8 @@ def group_gradient(
     known = (size > 0) & size.isfinite() & product.isfinite() & scale.isfinite()
     direction = torch.where(scale < 0, -1.0, 1.0)
     alignment = torch.where(known, (-direction * product / size).clamp(-1.0, 1.0), torch.nan)
-    return GroupGradient(alignment, -product / scale, norm / scale.abs())
+    dot = torch.where(product.isfinite(), -product / scale, torch.nan)
+    return GroupGradient(alignment, dot, torch.where(norm.isfinite(), norm / scale.abs(), torch.nan))
 
 
 SCALE_TOLERANCE = 1e-2

@@ -57,8 +57,8 @@ class Totals:
                     expected=f"the samples' gradients of {name!r} to add up to its gradient",
                     found=f"a gap of {gap:.2g} of their size: it is used somewhere that was not seen",
                     todo="Call the layer that holds it instead of using its weight in a function; leave a penalty on "
-                    "the weights to the optimizer (weight_decay) instead of the loss; or leave it out: layers=[...] names "
-                    "what to record. `gwa-attrib doctor` lists how each layer is covered.",
+                    "the weights to the optimizer (weight_decay); or leave it out: layers=[...] names what to record. "
+                    "`gwa-attrib doctor` lists how each layer is covered.",
                 )
 
     def _size(self, name: str, part: Part) -> Tensor:

@@ -59,12 +59,16 @@ class Inputs(NamedTuple):
 def batch_size(args: Sequence[Any], kwargs: Mapping[str, Any], announced: int = 0) -> int:
     """First dimension of the first tensor among the arguments; 0 if there is none.
 
-    Or `announced`, if the tensor has as many samples along its second dimension.
+    Or `announced`, if the tensor has as many along its second dimension: of time steps with features, or of tokens.
     """
     tensors = [t for t in tree_leaves([list(args), dict(kwargs)]) if isinstance(t, Tensor) and t.dim()]
     if not tensors:
         return 0
-    return announced if announced and announced in tensors[0].shape[:2] else tensors[0].shape[0]
+    first = tensors[0]
+    may_be_second = first.dim() > 2 or (first.dim() == 2 and not first.is_floating_point())
+    if may_be_second and announced and announced != first.shape[0] and announced == first.shape[1]:
+        return announced
+    return first.shape[0]
 
 
 def deviations(
