@@ -1,7 +1,7 @@
 """The models that the capture is measured and tested on: small versions of what people train, without batch norm.
 
-Each entry gives a model, and a function that draws a batch of inputs for it. The text encoder is the published
-MiniLM (6 layers, 384 features) when it is installed, else the same architecture with random weights.
+Each entry gives a model, and a function that draws a batch of inputs for it. The text encoder has the size of MiniLM (6
+layers, 384 features) and random weights.
 """
 
 from collections.abc import Callable

@@ -14,21 +14,36 @@ from gwa_attrib.recorder import Recorder
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import EpochSummary, Run
 
-NAMES = ["EpochSummary", "Recorder", "Run", "Scores", "audit", "inspect", "open_run", "rank", "record", "report"]
+NAMES = [
+    "Diagnosis",
+    "EpochSummary",
+    "Recorder",
+    "Run",
+    "Scores",
+    "audit",
+    "doctor",
+    "inspect",
+    "open_run",
+    "rank",
+    "record",
+    "report",
+]
 
 SIGNATURES: dict[str, str] = {
-    "record": "model path * num_samples class_names=None head=None optimizer=None label_smoothing=0.0 "
+    "record": "model path * num_samples class_names=None head=None layers='head' engine='auto' optimizer=None label_smoothing=0.0 "
     "class_weight=None signals=None keys=None columns=None config=None overwrite=False",
+    "doctor": "model inputs * layers='all' engine='auto'",
     "open_run": "path",
     "inspect": "run",
     "Recorder.batches": "self loader",
     "Recorder.step": "self targets sample_ids=None",
     "Recorder.end_epoch": "self **metrics",
-    "Run.trajectory": "self name",
+    "Run.trajectory": "self name layer=None",
     "Run.epochs": "self",
     "Run.observations": "self columns=None * epoch=None",
+    "Run.layer_observations": "self layer=None * epoch=None",
     "Run.by_epoch": "self *names",
-    "Run.scan": "self engine='duckdb'",
+    "Run.scan": "self engine='duckdb' table='observations'",
     "Scores": "values sample_ids method suspect columns=<factory> meta=<factory>",
     "Scores.top": "self k",
     "Scores.ranks": "self",
@@ -37,8 +52,8 @@ SIGNATURES: dict[str, str] = {
     "Scores.to_frame": "self",
 }
 PROPERTIES = {
-    Recorder: ["path", "head"],
-    Run: ["samples", "sample_ids", "labels", "class_names", "epoch_numbers"],
+    Recorder: ["path", "head", "layers"],
+    Run: ["samples", "sample_ids", "labels", "class_names", "layers", "epoch_numbers"],
 }
 FIELDS = {
     EpochSummary: [
