@@ -30,7 +30,8 @@ NAMES = [
 ]
 
 SIGNATURES: dict[str, str] = {
-    "record": "model path * num_samples class_names=None head=None layers='head' engine='auto' optimizer=None label_smoothing=0.0 "
+    "record": "model path * num_samples class_names=None head=None layers='head' "
+    "engine='auto' optimizer=None label_smoothing=0.0 "
     "class_weight=None signals=None keys=None columns=None config=None overwrite=False",
     "doctor": "model inputs * layers='all' engine='auto'",
     "open_run": "path",

@@ -27,6 +27,7 @@ ORDER = [
     "summary",
     "alignments",
     "generalisation",
+    "layers",
     "data_map",
     "class_pairs",
     "gallery",

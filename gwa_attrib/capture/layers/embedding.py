@@ -60,9 +60,8 @@ def unpack_bag(module: nn.EmbeddingBag, args: tuple[Any, ...], kwargs: Mapping[s
     """Row numbers ``[bag, lookup]`` and the factor of each lookup; shorter bags are filled with factor 0."""
     names = ("input", "offsets", "per_sample_weights")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
-    rows, offsets, weights = (given.get(name) for name in names)
-    assert rows is not None
-    if rows.dim() == 1:
+    rows, offsets, weights = given["input"], given.get("offsets"), given.get("per_sample_weights")
+    if rows.dim() == 1 and offsets is not None:
         rows, weights = _ragged(module, rows, offsets, weights)
     factor = torch.ones_like(rows, dtype=torch.float32) if weights is None else weights.detach().float()
     factor = torch.where(rows < 0, 0.0, factor)
@@ -74,11 +73,8 @@ def unpack_bag(module: nn.EmbeddingBag, args: tuple[Any, ...], kwargs: Mapping[s
     return rows, factor
 
 
-def _ragged(
-    module: nn.EmbeddingBag, rows: Tensor, offsets: Tensor | None, weights: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _ragged(module: nn.EmbeddingBag, rows: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     """Flat row numbers with the offsets of the bags as ``[bag, lookup]``, filled with -1."""
-    assert offsets is not None
     starts = offsets[:-1] if module.include_last_offset else offsets
     position = torch.arange(len(rows), device=rows.device)
     bag = torch.searchsorted(starts.contiguous(), position, right=True) - 1

@@ -34,14 +34,10 @@ def overlapping(indices: Sequence[Tensor], size: int) -> bool:
 
 def gradient_of_pieces(parameter: Tensor, pieces: Sequence[Piece], part: slice) -> Tensor:
     """Per-sample gradients ``[sample, *parameter.shape]`` of some samples."""
-    total: Tensor | None = None
-    for piece in pieces:
-        value = _gradient(piece, part)
-        value = value.reshape(len(value), -1)
-        if total is None:
-            total = value.new_zeros(len(value), parameter.numel())
-        total.index_add_(1, piece.entries.flatten().to(value.device), value)
-    assert total is not None
+    values = [_gradient(piece, part) for piece in pieces]
+    total = values[0].new_zeros(len(values[0]), parameter.numel())
+    for piece, value in zip(pieces, values, strict=True):
+        total.index_add_(1, piece.entries.flatten().to(value.device), value.reshape(len(value), -1))
     return total.view(len(total), *parameter.shape)
 
 
