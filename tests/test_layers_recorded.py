@@ -81,11 +81,15 @@ def test_soft_targets(tmp_path: Path, kind: str) -> None:
     case.check()
 
 
-def per_sample(z: Tensor, y: Tensor) -> Tensor:
-    return (F.cross_entropy(z, y, reduction="none") * torch.linspace(0.1, 2, len(y))).sum()
+def per_sample(z: Tensor, y: Tensor, least: float = 0.1, most: float = 2.0) -> Tensor:
+    return (F.cross_entropy(z, y, reduction="none") * torch.linspace(least, most, len(y))).sum()
 
 
-UNDECLARED: dict[str, loops.Loss] = {"a weight for each sample": per_sample, "class weights left out": weighted}
+UNDECLARED: dict[str, loops.Loss] = {
+    "a weight for each sample": per_sample,
+    "weights that are nearly equal": lambda z, y: per_sample(z, y, least=0.995, most=1.005),
+    "class weights left out": weighted,
+}
 
 
 @pytest.mark.parametrize("loss", UNDECLARED)

@@ -47,7 +47,6 @@ def group_gradient(
     return GroupGradient(alignment, dot, torch.where(norm.isfinite(), norm / scale.abs(), torch.nan))
 
 
-SCALE_TOLERANCE = 1e-2
 DIRECTION_TOLERANCE = 1e-2
 HALF_PRECISION_TOLERANCE = 1e-1
 
@@ -64,7 +63,9 @@ def sample_scales(
     found = found.to(expected.dtype)
     own = (found * expected).sum(dim=1) / expected.square().sum(dim=1)
     common = (found * expected).sum() / expected.square().sum()
-    unit = expected / torch.linalg.vector_norm(expected, dim=1, keepdim=True)
+    size = torch.linalg.vector_norm(expected, dim=1)
+    unit = expected / size.unsqueeze(1)
     distance = torch.linalg.vector_norm(found / torch.linalg.vector_norm(found, dim=1, keepdim=True) - unit, dim=1)
-    scale = torch.where((own / common - 1.0).abs() < SCALE_TOLERANCE, common, own)
+    rounding = 1e-2 if half else 1e-5 + 1e-6 / size  # of `own`; a weight that differs by more is a weight
+    scale = torch.where((own / common - 1.0).abs() <= rounding, common, own)
     return torch.where(distance < (HALF_PRECISION_TOLERANCE if half else DIRECTION_TOLERANCE), scale, torch.nan)

@@ -111,7 +111,7 @@ def test_samples_that_the_loss_weights_have_scales_of_their_own(seed: int) -> No
     expected = torch.randn(5, 3, generator=generator, dtype=torch.float64)
     weights = torch.tensor([0.5, 1.0, 2.0, 4.0, 8.0], dtype=torch.float64)
     found = sample_scales(expected, expected * weights.unsqueeze(1))
-    assert found.tolist() == pytest.approx(weights.tolist(), rel=2e-2)  # equal to the common one where that is as near
+    assert found.tolist() == pytest.approx(weights.tolist(), rel=1e-4)
 
 
 def test_a_gradient_of_another_direction_has_no_scale() -> None:
