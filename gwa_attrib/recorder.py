@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gwa_attrib.capture.arguments import (
-    check_layers,
+    check_head_engine,
     check_loss,
     check_single_process,
     checked_facts,
@@ -148,8 +148,7 @@ class Recorder:
 
     def _take_step(self, targets: Tensor, sample_ids: Tensor | Sequence[int] | None) -> None:
         batch = self._capture.take()
-        ids = self._ids if sample_ids is None else torch.as_tensor(sample_ids)
-        self._ids = None
+        ids, self._ids = self._ids if sample_ids is None else torch.as_tensor(sample_ids), None
         targets = targets.detach()
         ids = checked_ids(batch.logits, targets, ids)
         with torch.no_grad():
@@ -253,7 +252,8 @@ def record(
         head: Name of the final ``nn.Linear``, or the module. None takes the linear layer that runs last.
         layers: "head" records the head's kernel alone. "all" records every trainable parameter too, as a whole and by
             block; a list of names (of modules or parameters) those. Weight gradients of convolutions are then summed
-            from per-sample gradients: equal up to rounding.
+            from per-sample ones: equal up to rounding. Before the first batch the model is called a few times on slices
+            of it, in evaluation mode, to check the layers; hooks of your own fire then too.
         engine: How: "auto" and "ghost" by our own rules, "opacus" by Opacus where it is right and by our rules
             elsewhere; "closed_form" goes with the head alone.
         optimizer: If given, its learning rate is stored with every observation.
@@ -275,7 +275,8 @@ def record(
     """
     check_single_process()
     chosen = checked_signals(signals)
-    check_layers(layers, engine)
+    if layers == "head":
+        check_head_engine(engine)
     check_loss(label_smoothing, class_weight)
     facts = checked_facts(num_samples, keys, columns or {})
     capture = HeadCapture(model, head)

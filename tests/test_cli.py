@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 
@@ -49,6 +50,19 @@ def test_rank_prints_the_worst_and_writes_all(folder: Path, tmp_path: Path) -> N
     done = run("rank", folder, "-k", 3, "--out", tmp_path / "all.csv")
     assert len(done.stdout.strip().splitlines()) == 1 + 1 + 3
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 201
+
+
+def test_rank_of_a_layer(tmp_path: Path) -> None:
+    x, labels = blobs(120, 4, 10)
+    recorded = record_run(tmp_path / "run", x, labels, "abcd", layers=["weight"])
+    printed = json.loads(run("rank", tmp_path / "run", "--by", "grand", "--layer", "weight", "-k", 5, "--json").stdout)
+    expected = gwa.rank(recorded, "grand", layer="weight").top(5)
+    assert [row["sample_id"] for row in printed["samples"]] == expected.tolist()
+    for by, layer, word in [("aum", "weight", "--layer"), ("grand", "head", "weight")]:
+        done = run("rank", tmp_path / "run", "--by", by, "--layer", layer)
+        assert done.returncode == 2
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_inspect_says_what_is_in_a_run(folder: Path) -> None:

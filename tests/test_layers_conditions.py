@@ -2,7 +2,6 @@
 
 import gc
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from layer_loops import BATCHES, KINDS, Trial
+from passes import PASSES, Pass
 from torch import Tensor, nn
 
 from gwa_attrib.errors import GWAError, StepOrderError
@@ -36,52 +36,9 @@ def test_with_gradient_accumulation_each_batch_is_recorded(tmp_path: Path, kind:
     case.check()
 
 
-def evaluation(model: nn.Module, x: Tensor) -> None:
-    model.eval()
-    model(x)
-    model.train()
-
-
-def no_grad(model: nn.Module, x: Tensor) -> None:
-    with torch.no_grad():
-        model(x)
-
-
-def inference(model: nn.Module, x: Tensor) -> None:
-    with torch.inference_mode():
-        model(x)
-
-
-def thrown_away(model: nn.Module, x: Tensor) -> None:
-    model(x)
-
-
-def saliency(model: nn.Module, x: Tensor) -> None:
-    model.eval()
-    x = x.clone().requires_grad_()
-    torch.autograd.grad(model(x).sum(), x)
-    model.train()
-
-
-def curvature(model: nn.Module, x: Tensor) -> None:
-    """Gradients of the parameters in evaluation mode."""
-    model.eval()
-    torch.autograd.grad(model(x).sum(), list(model.parameters()), allow_unused=True)
-    model.train()
-
-
-def failed(model: nn.Module, x: Tensor) -> None:
-    """Out of memory halfway, say."""
-    with pytest.raises(RuntimeError):
-        model(x[..., :-3])
-
-
-PASSES = [evaluation, no_grad, inference, thrown_away, saliency, curvature, failed]
-
-
 @pytest.mark.parametrize("between", PASSES)
 @each_kind
-def test_other_passes_leave_no_trace(tmp_path: Path, kind: str, between: Callable[[nn.Module, Tensor], None]) -> None:
+def test_other_passes_leave_no_trace(tmp_path: Path, kind: str, between: Pass) -> None:
     """Before each batch, between backward and step, and after the step."""
     with trial(tmp_path / "run", kind) as case:
         optimizer = torch.optim.SGD(case.model.parameters(), 0.1)

@@ -1,6 +1,5 @@
 """Only what is trained on is recorded: whatever else passes through the model leaves no trace."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import loops
@@ -9,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from loops import Classifier, Told
+from passes import PASSES, Pass
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -16,7 +16,7 @@ from gwa_attrib.recorder import record
 from gwa_attrib.store import Run, open_run
 
 
-def with_passes(path: Path, between: Callable[[nn.Module, Tensor], None], model: nn.Module | None = None) -> Run:
+def with_passes(path: Path, between: Pass, model: nn.Module | None = None) -> Run:
     """The loop of the documentation, with `between` before each batch, after backward, and after the step."""
     model = model or Classifier()
     optimizer = loops.sgd(model)
@@ -35,47 +35,8 @@ def with_passes(path: Path, between: Callable[[nn.Module, Tensor], None], model:
     return open_run(path)
 
 
-def evaluation(model: nn.Module, x: Tensor) -> None:
-    model.eval()
-    model(x)
-    model.train()
-
-
-def evaluation_without_grad(model: nn.Module, x: Tensor) -> None:
-    model.eval()
-    with torch.no_grad():
-        model(x)
-    model.train()
-
-
-def no_grad(model: nn.Module, x: Tensor) -> None:
-    with torch.no_grad():
-        model(x)
-
-
-def inference(model: nn.Module, x: Tensor) -> None:
-    with torch.inference_mode():
-        model(x)
-
-
-def thrown_away(model: nn.Module, x: Tensor) -> None:
-    """Forward in training mode, never backward."""
-    model(x)
-
-
-def evaluated_gradients(model: nn.Module, x: Tensor) -> None:
-    """A saliency map: forward and backward in evaluation mode."""
-    model.eval()
-    x = x.clone().requires_grad_()
-    torch.autograd.grad(model(x).sum(), x)
-    model.train()
-
-
-PASSES = [evaluation, evaluation_without_grad, no_grad, inference, thrown_away, evaluated_gradients]
-
-
 @pytest.mark.parametrize("between", PASSES)
-def test_other_passes_leave_no_trace(tmp_path: Path, between: Callable[[nn.Module, Tensor], None]) -> None:
+def test_other_passes_leave_no_trace(tmp_path: Path, between: Pass) -> None:
     expected = loops.recorded(tmp_path / "expected", epochs=2)
     found = with_passes(tmp_path / "found", between)
     loops.same_observations(found, expected)

@@ -145,12 +145,11 @@ def check_loss(label_smoothing: float, class_weight: Tensor | None, classes: int
         )
 
 
-def check_layers(layers: str | Sequence[str], engine: str) -> None:
-    """Refuse engines that do not exist, or do not go with the layers."""
-    fitting = ("auto", "closed_form") if layers == "head" else ("auto", "ghost", "opacus")
-    if engine not in fitting:
+def check_head_engine(engine: str) -> None:
+    """Refuse engines that do not go with the head alone."""
+    if engine not in ("auto", "closed_form"):
         raise InputError(
-            expected=f"engine to be one of {', '.join(fitting)} with layers={layers!r}",
+            expected="engine to be 'auto' or 'closed_form' with layers='head'",
             found=repr(engine),
-            todo="Leave engine='auto'.",
+            todo="Leave engine='auto', or name layers.",
         )

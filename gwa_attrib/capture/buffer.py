@@ -7,6 +7,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gwa_attrib.capture.device_rows import DeviceRows
 from gwa_attrib.functional.observation import Observation
 from gwa_attrib.store.schema import FLOAT_SIGNALS, observation_schema
 
@@ -26,38 +27,25 @@ class EpochBuffer:
     """Grows by one batch at a time. Reading it changes nothing, so that a failed write can be repeated."""
 
     def __init__(self) -> None:
-        self._waiting: list[Tensor] = []
-        self._values: list[np.ndarray[Any, np.dtype[Any]]] = []
+        self._rows = DeviceRows(FLUSH_EVERY)
         self._ids: list[Tensor] = []
         self._steps: list[tuple[int, float]] = []
-        self._on_device = 0
 
     def __len__(self) -> int:
         return sum(len(ids) for ids in self._ids)
 
     def append(self, observation: Observation, sample_ids: Tensor, step: int, learning_rate: float) -> None:
-        self._waiting.append(pack(observation))
+        self._rows.append(pack(observation))
         self._ids.append(sample_ids)
         self._steps.append((step, learning_rate))
-        self._on_device += len(sample_ids)
-        if self._on_device >= FLUSH_EVERY:
-            self.flush()
-
-    def flush(self) -> None:
-        """Bring what waits on the device over, in one transfer."""
-        if self._waiting:
-            self._values.append(torch.cat(self._waiting).cpu().numpy())
-        self._waiting, self._on_device = [], 0
 
     def alignment(self) -> Tensor:
         """Of every buffered observation, in the order they were made."""
-        self.flush()
-        return torch.from_numpy(np.concatenate([values[:, COLUMNS.index("alignment")] for values in self._values]))
+        return torch.from_numpy(self._rows.array()[:, COLUMNS.index("alignment")].copy())
 
     def table(self, epoch: int, signals: tuple[str, ...]) -> pa.Table:
         """The buffered observations in the order they were made, with the columns of the run."""
-        self.flush()
-        values = np.concatenate(self._values)
+        values = self._rows.array()
         lengths = [len(ids) for ids in self._ids]
         top = (values.shape[1] - len(COLUMNS)) // 2
         data: dict[str, Any] = {

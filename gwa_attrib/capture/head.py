@@ -14,6 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
+from gwa_attrib.capture.hook import Hook
 from gwa_attrib.errors import HeadError, StepOrderError
 
 
@@ -68,31 +69,6 @@ def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.L
     return {name: module for name, module in chosen.items() if isinstance(module, nn.Linear)}
 
 
-class ForwardHook:
-    """The hook on one layer. A copy of the model, or a saved one, gets a hook that does nothing in its place."""
-
-    def __init__(self, capture: "HeadCapture", name: str) -> None:
-        self._capture = capture
-        self._name = name
-
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        self._capture.watch(self._name, module, args[0] if args else kwargs["input"], output)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return no_hook
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _get_no_hook, ()
-
-
-def no_hook(*_: Any) -> None:
-    """What a copied model carries instead of a hook."""
-
-
-def _get_no_hook() -> Any:
-    return no_hook
-
-
 class HeadCapture:
     """Watches the head of `model` inside a ``with`` block; afterwards the model is as it was.
 
@@ -122,7 +98,7 @@ class HeadCapture:
 
     def __enter__(self) -> "HeadCapture":
         for name, module in self._watched.items():
-            self._handles[name] = module.register_forward_hook(ForwardHook(self, name), prepend=True, with_kwargs=True)
+            self._handles[name] = module.register_forward_hook(self._hook(name), prepend=True, with_kwargs=True)
         self._global_handles.append(register_optimizer_step_post_hook(self._optimizer_stepped))
         return self
 
@@ -134,6 +110,12 @@ class HeadCapture:
         self._handles.clear()
         self._global_handles.clear()
         self._ready.clear()
+
+    def _hook(self, name: str) -> Hook:
+        def went_forward(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            self.watch(name, module, args[0] if args else kwargs["input"], output)
+
+        return Hook(went_forward)
 
     def watch(self, name: str, module: nn.Module, features: Tensor, output: Tensor) -> None:
         """Take note of a forward pass, if it is one of training."""

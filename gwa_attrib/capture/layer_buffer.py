@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from gwa_attrib.capture.device_rows import DeviceRows
 from gwa_attrib.functional.layer_alignment import GroupGradient
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYER_SIGNALS
 
@@ -20,31 +21,19 @@ class LayerBuffer:
 
     def __init__(self, groups: Sequence[str]) -> None:
         self._groups = tuple(groups)
-        self._waiting: list[Tensor] = []
-        self._values: list[np.ndarray[Any, np.dtype[Any]]] = []
+        self._rows = DeviceRows(max(1, FLUSH_EVERY // (len(self._groups) * len(LAYER_SIGNALS))))
         self._ids: list[Tensor] = []
         self._steps: list[int] = []
-        self._on_device = 0
 
     def append(self, observed: GroupGradient, sample_ids: Tensor, step: int) -> None:
         packed = torch.stack([observed.alignment, observed.dot, observed.norm], dim=2).to(torch.float32)
-        self._waiting.append(packed)
+        self._rows.append(packed)
         self._ids.append(sample_ids)
         self._steps.append(step)
-        self._on_device += packed.numel()
-        if self._on_device >= FLUSH_EVERY:
-            self.flush()
-
-    def flush(self) -> None:
-        """Bring what waits on the device over, in one transfer."""
-        if self._waiting:
-            self._values.append(torch.cat(self._waiting).cpu().numpy())
-        self._waiting, self._on_device = [], 0
 
     def table(self, epoch: int) -> pa.Table:
         """One row per observation and group, group after group, in each by sample."""
-        self.flush()
-        values = np.concatenate(self._values)  # [observation, group, signal]
+        values = self._rows.array()  # [observation, group, signal]
         ids = torch.cat(self._ids).cpu().numpy()
         steps = np.repeat(np.array(self._steps, dtype=np.int64), [len(part) for part in self._ids])
         order = np.lexsort((steps, ids))

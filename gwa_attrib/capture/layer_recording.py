@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
+from gwa_attrib.capture.hook import Hook
 from gwa_attrib.capture.layer_buffer import LayerBuffer
 from gwa_attrib.capture.layers import make_capture
 from gwa_attrib.capture.layers.reading import read_groups
@@ -46,7 +47,8 @@ class LayerRecording:
 
     def __enter__(self) -> "LayerRecording":
         self._capture.__enter__()
-        self._handle = self._model.register_forward_pre_hook(FirstBatch(self), prepend=True, with_kwargs=True)
+        before = torch.compiler.disable(lambda _, args, kwargs: self.before_forward(args, kwargs))  # type: ignore[no-untyped-call]
+        self._handle = self._model.register_forward_pre_hook(Hook(before), prepend=True, with_kwargs=True)
         return self
 
     def __exit__(
@@ -59,15 +61,15 @@ class LayerRecording:
 
     def before_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Check the layers on the first batch that is trained on."""
-        if self._checked or not (self._capture.trains() and torch.is_grad_enabled()) or self._capture.paused:
+        if self._checked or self._head.paused or not (self._capture.trains() and torch.is_grad_enabled()):
             return
         samples = batch_size(args, kwargs, self.samples())
-        self._checked = samples > 1  # a batch of one proves nothing
         self._head.paused = True
         try:
             check(self._model, self._capture, Inputs(args, kwargs, samples))
         finally:
             self._head.paused = False
+        self._checked = samples > 1  # a batch of one proves nothing
 
     def _went_backward(self, samples: int, node: Any) -> None:
         self._capture.begin(samples, node, totals=self.totals_due())
@@ -100,27 +102,3 @@ class LayerRecording:
 
     def close_epoch(self) -> None:
         self._buffer = LayerBuffer(self.groups)
-
-
-class FirstBatch:
-    """The hook before the model's forward pass. A copy of the model gets a hook that does nothing in its place."""
-
-    def __init__(self, recording: LayerRecording) -> None:
-        self._before_forward = torch.compiler.disable(recording.before_forward)  # type: ignore[no-untyped-call]
-
-    def __call__(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._before_forward(args, kwargs)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return _nothing
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _get_nothing, ()
-
-
-def _nothing(*_: Any) -> None:
-    """What a copied model carries instead of the hook."""
-
-
-def _get_nothing() -> Any:
-    return _nothing

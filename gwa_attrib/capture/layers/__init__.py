@@ -7,6 +7,7 @@ from torch import nn
 from gwa_attrib.capture.layers import activation, convolution, embedding, linear, normalization
 from gwa_attrib.capture.layers.capture import LayerCapture
 from gwa_attrib.capture.layers.plan import Plan, make_plan
+from gwa_attrib.errors import InputError
 
 __all__ = [
     "LayerCapture",
@@ -27,9 +28,15 @@ def make_capture(model: nn.Module, layers: str | Sequence[str] = "all", engine: 
     """A capture of the named layers, or of all.
 
     Raises:
-        InputError: names that are not there.
+        InputError: names that are not there, or another engine.
         LayerError: a layer that cannot be measured as it is set up.
     """
+    if engine not in ENGINES:
+        raise InputError(
+            expected=f"an engine out of {', '.join(ENGINES)} for layers",
+            found=repr(engine),
+            todo="Leave engine='auto'.",
+        )
     plan = make_plan(model, layers)
     if engine == "opacus":
         from gwa_attrib.capture.layers.opacus_engine import OpacusCapture

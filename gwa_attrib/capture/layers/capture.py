@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
+from gwa_attrib.capture.hook import Hook
 from gwa_attrib.capture.layers.arrange import Known
 from gwa_attrib.capture.layers.backward_pass import BackwardPass
 from gwa_attrib.capture.layers.mixing import BatchNorms
@@ -23,32 +24,6 @@ from gwa_attrib.capture.layers.rule import Gradients, Part
 from gwa_attrib.capture.layers.swap import can_swap, swapped
 from gwa_attrib.capture.layers.use import LayerUse
 from gwa_attrib.errors import LayerError
-
-
-class LayerHook:
-    """The hook on one layer. A copy of the model, or a saved one, gets a hook that does nothing in its place."""
-
-    def __init__(self, capture: "LayerCapture", name: str) -> None:
-        self._name = name
-        # A compiled model runs what is in here as it stands, and nothing of it is traced.
-        self._went_forward = torch.compiler.disable(capture.went_forward)  # type: ignore[no-untyped-call]
-
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-        return self._went_forward(self._name, module, args, kwargs, output)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        return _no_hook
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _get_no_hook, ()
-
-
-def _no_hook(*_: Any) -> None:
-    """What a copied model carries instead of a hook."""
-
-
-def _get_no_hook() -> Any:
-    return _no_hook
 
 
 def own_value(out: Tensor) -> Tensor:
@@ -89,8 +64,7 @@ class LayerCapture:
     def __enter__(self) -> "LayerCapture":
         self._active = True
         for name, module in self.plan.layers.items():
-            hook = LayerHook(self, name)
-            self._handles.append(module.register_forward_hook(hook, prepend=True, with_kwargs=True))
+            self._handles.append(module.register_forward_hook(self._hook(name), prepend=True, with_kwargs=True))
         self._handles += self._batch_norms.watch(lambda: self._counts())
         self._handles.append(register_optimizer_step_post_hook(self._optimizer_stepped))
         return self
@@ -113,6 +87,13 @@ class LayerCapture:
 
     def _counts(self) -> bool:
         return not self.paused and torch.is_grad_enabled() and (self.always or self.trains())
+
+    def _hook(self, name: str) -> Hook:
+        def went_forward(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+            return self.went_forward(name, module, args, kwargs, output)
+
+        # A compiled model runs this as it stands, and nothing of it is traced.
+        return Hook(torch.compiler.disable(went_forward))  # type: ignore[no-untyped-call]
 
     def went_forward(
         self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any

@@ -94,6 +94,12 @@ def deviations(
             capture.run_backward(loss)
         parts = {name: Part(*(value[:size] for value in part)) for name, part in capture.take().items()}
     expected = torch.tensor(loop, dtype=torch.float64)  # [sample, parameter, (product, squared norm)]
+    if not expected.isfinite().all():
+        raise LayerError(
+            expected="finite gradients for the first samples of the first batch, to check the layers with",
+            found="NaN or infinity, already for single samples",
+            todo="Look for them in the inputs and in the model's weights.",
+        )
     zero = [0.0] * size
     found = torch.stack(
         [

@@ -84,8 +84,8 @@ class SharedTensors:
                     expected=f"to find {name!r} in the autograd graph",
                     found="a gradient that came to it from inside torch.compile, reentrant checkpointing or a function "
                     "of its own",
-                    todo="Use checkpoint(..., use_reentrant=False), record before compiling, "
-                    "or leave the parameter out: layers=[...] names what to record.",
+                    todo="Take what uses it out of the checkpoint or of what is compiled, or leave the parameter out: "
+                    "layers=[...] names what to record.",
                 )
             index = torch.arange(grad.numel()).view(grad.shape)
             pieces.append(Spread(full_precision(grad.detach()).unsqueeze(0), index))

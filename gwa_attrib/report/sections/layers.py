@@ -61,7 +61,7 @@ def read_means(run: Run, names: tuple[str, ...], is_suspect: Bool[np.ndarray, " 
 
 
 def _paint(figure: "Figure", names: tuple[str, ...], means: LayerMeans, context: Context) -> None:
-    largest = np.nanmax(np.abs([means.suspects, means.others])) if len(names) else 1.0
+    largest = np.nan_to_num(np.abs([means.suspects, means.others])).max()
     limit = float(largest) if largest > 0 else 1.0
     left, right = figure.subplots(1, 2, sharey=True)
     epochs = context.signals.epochs

