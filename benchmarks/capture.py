@@ -4,15 +4,16 @@
 
 For each model of the zoo: the plain step; `gwa.record` of the head; of all layers; of all layers with Opacus as the
 engine; Opacus' own GradSampleModule followed by the same products and norms from its per-sample gradients; and
-`torch.func.vmap(grad)`. The ways take turns step by step; medians over the steps, and their ratios to the plain step.
-Peak memory is what a step needs beyond what is held between steps, in a process of its own for each way.
+`torch.func.vmap(grad)`. The ways take turns step by step, in an order drawn anew for each round; medians over the
+steps, and their ratios to the plain step. Peak memory is what a step needs beyond what is held between steps, in a
+process of its own for each way: of the process ("peak_mib") and of its tensors alone ("tensors_mib").
 """
 
 import argparse
 import ctypes
 import gc
 import json
-import math
+import random
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +153,11 @@ def times(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
                 runs[way] = run
             except Exception as error:
                 result[way] = {"fails": f"{type(error).__name__}: {str(error).splitlines()[0][:160]}"}
-        rounds = [{way: seconds(run, arguments.device) for way, run in runs.items()} for _ in range(arguments.steps)]
+        order = list(runs)
+        rounds = []
+        for _ in range(arguments.steps):
+            random.shuffle(order)
+            rounds.append({way: seconds(runs[way], arguments.device) for way in order})
         for run in runs.values():
             run.close()  # type: ignore[attr-defined]
     medians = {way: statistics.median(times[way] for times in rounds) for way in runs}
@@ -160,37 +166,47 @@ def times(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def peak(name: str, way: str, arguments: argparse.Namespace) -> float | None:
+def peak(name: str, way: str, arguments: argparse.Namespace) -> dict[str, float]:
     """MiB that a step needs beyond what is held between steps, in a process of its own."""
     command = [sys.executable, __file__, "--peak", name, way, "--device", arguments.device, "--dtype", arguments.dtype]
     command += ["--batch", str(arguments.batch)] if arguments.batch else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return float(done.stdout) if done.returncode == 0 else None
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
 def print_peak(name: str, way: str, arguments: argparse.Namespace) -> None:
     training = Training(name, arguments.device, arguments.torch_dtype, arguments.batch)
     with tempfile.TemporaryDirectory() as folder:
         run = run_of(way, training, Path(folder))
-        if arguments.device == "cuda":
-            next(run)
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            next(run)
-            print((torch.cuda.max_memory_allocated() - before) / 2**20)
-            return
         next(run)  # imports and sets up
-        gc.collect()
-        ctypes.CDLL(None).malloc_trim(0)
-        before = _resident("VmRSS")
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+        peaks = peak_on_cuda(run) if arguments.device == "cuda" else peak_on_cpu(run)
+    print(json.dumps({what: round(peak / 2**20, 1) for what, peak in peaks.items()}))
+
+
+def peak_on_cuda(run: Iterator[None]) -> dict[str, float]:
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    next(run)
+    return {"peak_mib": torch.cuda.max_memory_allocated() - before}
+
+
+def peak_on_cpu(run: Iterator[None]) -> dict[str, float]:
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+    next(run)
+    process = _resident("VmHWM") - before
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         next(run)
-        print(_resident("VmHWM") - before)
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]  # type: ignore[union-attr]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return {"peak_mib": process, "tensors_mib": max(accumulate(changes))}
 
 
 def _resident(what: str) -> float:
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(what))
-    return int(line.split()[1]) / 1024
+    return int(line.split()[1]) * 1024
 
 
 def machine(device: str) -> str:
@@ -206,7 +222,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         table = times(name, arguments)
         for way, row in table.items():
             if "ms" in row and not arguments.no_memory:
-                row["peak_mib"] = round(peak(name, way, arguments) or math.nan, 1)
+                row.update(peak(name, way, arguments))
         models[name] = table
         print(f"{name}: {table}", file=sys.stderr, flush=True)
     return {
@@ -222,7 +238,8 @@ def text(result: dict[str, Any]) -> str:
     lines = [f"{result['machine']}, torch {result['torch']}, {result['dtype']}, {result['steps']} steps"]
     for name, table in result["models"].items():
         for way, row in table.items():
-            facts = row.get("fails") or f"{row['ms']:9.2f} ms  {row['ratio']:6.3f} x  {row.get('peak_mib', '')} MiB"
+            memory = "  ".join(f"{row[what]} MiB ({what[:-4]})" for what in ("peak_mib", "tensors_mib") if what in row)
+            facts = row.get("fails") or f"{row['ms']:9.2f} ms  {row['ratio']:6.3f} x  {memory}"
             lines.append(f"{name:9} {way:18} {facts}")
     return "\n".join(lines)
 
@@ -240,6 +257,7 @@ def main() -> None:
     parser.add_argument("--peak", nargs=2, metavar=("MODEL", "WAY"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.torch_dtype = getattr(torch, arguments.dtype)
+    random.seed(0)
     warnings.simplefilter("ignore")
     if arguments.peak:
         print_peak(*arguments.peak, arguments)

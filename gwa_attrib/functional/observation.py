@@ -83,7 +83,9 @@ def observe(
         loss=cross_entropy(logits, smoothed, class_weight),
         margin=margin(logits, classes),
         p_label=probabilities.gather(1, classes.unsqueeze(1)).squeeze(1),
-        el2n=el2n(logits, plain),
+        el2n=torch.linalg.vector_norm(r, dim=1)
+        if not label_smoothing and class_weight is None
+        else el2n(logits, plain),
         grad_norm=gradient.norm,
         dot=gradient.dot,
         top_class=top_class,

@@ -11,7 +11,6 @@ from gwa_attrib.capture.layers.rule import (
     Rule,
     layer_rules,
     parts_of_gradients,
-    reduce_gradient,
 )
 from gwa_attrib.functional.outer_products import gram_is_less_work, outer_gradient, outer_squared_norm
 
@@ -41,22 +40,21 @@ def needs_output(module: nn.Linear, x: Tensor, out: Tensor) -> bool:
 def norms(module: nn.Linear, operands: Operands, sums: Gradients | None = None) -> Parts:
     """From outer products or Gram matrices where that is less work, else from the formed gradients."""
     x, delta = flat(operands)
-    if not without_gradient(x.shape[1], module):
+    positions = x.shape[1]
+    if not without_gradient(positions, module):
         return parts_of_gradients(RULE, module, operands, sums=sums)
-    parts = {}
     bias = None if module.bias is None else module.bias.detach().to(x.dtype)
-    of_bias = None if bias is None else reduce_gradient(delta.sum(dim=1), bias)
-    if module.weight.requires_grad:
-        out = operands.out
-        if out is None:
-            out = F.linear(x, module.weight.detach().to(x.dtype), bias)
-        dot = (delta * out.view_as(delta)).sum(dim=(1, 2))
-        if of_bias is not None:
-            dot = dot - of_bias.dot
-        parts["weight"] = Part(dot, outer_squared_norm(x, delta))
-    if of_bias is not None:
-        parts["bias"] = of_bias
-    return parts
+    out = F.linear(x, module.weight.detach().to(x.dtype), bias) if operands.out is None else operands.out.view_as(delta)
+    dot = (delta * out).sum(dim=(1, 2))
+    of_delta = delta.square().sum(dim=(1, 2)) if positions == 1 else None
+    parts = {}
+    if bias is not None:
+        total = delta[:, 0] if positions == 1 else delta.sum(dim=1)
+        of_total = total.square().sum(dim=1) if of_delta is None else of_delta
+        parts["bias"] = Part(total @ bias, of_total)
+        dot = dot - parts["bias"].dot
+    squared_norm = outer_squared_norm(x, delta) if of_delta is None else of_delta * x.square().sum(dim=(1, 2))
+    return {"weight": Part(dot, squared_norm), **parts}
 
 
 RULE = Rule(kinds=(nn.Linear,), gradient=gradient, norms=norms, needs_output=needs_output)

@@ -1,6 +1,7 @@
 """From the parts of single parameters to the groups that are stored."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,15 +16,26 @@ def read_groups(plan: Plan, parts: Mapping[str, Part], scale: Tensor) -> GroupGr
 
     `scale` as for `group_gradient`, ``[sample]``.
     """
-    group = {name: column for column, members in enumerate(plan.groups.values(), start=1) for name in members}
-    columns = 1 + len(plan.groups)
-    product, square = (scale.new_zeros(columns, len(scale), dtype=torch.float32) for _ in range(2))
-    weight = torch.zeros(columns, device=scale.device)
-    for name, parameter in plan.parameters.items():
-        size = torch.linalg.vector_norm(parameter.detach().float()).square()
-        for column in (0, group[name]):  # sums of these alone: a NaN elsewhere stays there
-            weight[column] += size
-            if name in parts:
-                product[column] += parts[name].dot
-                square[column] += parts[name].squared_norm
+    group = {name: column for column, members in enumerate(plan.groups.values()) for name in members}
+    sizes = [torch.linalg.vector_norm(p.detach(), dtype=torch.float32) for p in plan.parameters.values()]
+    weight = _by_group(torch.stack(sizes).square(), tuple(group[name] for name in plan.parameters), len(plan.groups))
+    columns = tuple(group[name] for name in parts)
+    product, square = (
+        _by_group(torch.stack([part[i].float() for part in parts.values()]), columns, len(plan.groups))
+        if parts
+        else scale.new_zeros(1 + len(plan.groups), len(scale), dtype=torch.float32)
+        for i in range(2)
+    )
     return group_gradient(product.t(), square.t(), weight, scale.float())
+
+
+def _by_group(values: Tensor, columns: tuple[int, ...], groups: int) -> Tensor:
+    """The sum of all rows, then those of each group: summed alone, so that a NaN stays where it is."""
+    sums = values.new_zeros(groups, *values.shape[1:]).index_add_(0, _index(columns, values.device), values)
+    return torch.cat([values.sum(dim=0, keepdim=True), sums])
+
+
+@lru_cache(maxsize=64)
+def _index(columns: tuple[int, ...], device: torch.device) -> Tensor:
+    """On the device once, so that no step waits for it."""
+    return torch.tensor(columns, device=device)
