@@ -4,9 +4,10 @@
 
 For each model of the zoo: the plain step; `gwa.record` of the head; of all layers; of all layers with Opacus as the
 engine; Opacus' own GradSampleModule followed by the same products and norms from its per-sample gradients; and
-`torch.func.vmap(grad)`. The ways take turns step by step, in an order drawn anew for each round; medians over the
-steps, and their ratios to the plain step. Peak memory is what a step needs beyond what is held between steps, in a
-process of its own for each way: of the process ("peak_mib") and of its tensors alone ("tensors_mib").
+`torch.func.vmap(grad)`. The ways take turns, in an order drawn anew for each round: one step to warm up, as in a
+training each step follows its like, and one that is timed; medians over the rounds, and their ratios to the plain step.
+Peak memory is what a step needs beyond what is held between steps, in a process of its own for each way: of the process
+("peak_mib") and of its tensors alone ("tensors_mib").
 """
 
 import argparse
@@ -125,8 +126,9 @@ def run_of(way: str, training: Training, folder: Path) -> Iterator[None]:
     return {"plain": plain, "opacus": opacus, "vmap": vmapped}[way](training, folder)
 
 
-def seconds(run: Iterator[None], device: str) -> float:
-    """Of one step."""
+def timed(run: Iterator[None], device: str) -> float:
+    """Seconds of one step that follows one of the same."""
+    next(run)
     if device == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
@@ -157,7 +159,7 @@ def times(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         rounds = []
         for _ in range(arguments.steps):
             random.shuffle(order)
-            rounds.append({way: seconds(runs[way], arguments.device) for way in order})
+            rounds.append({way: timed(runs[way], arguments.device) for way in order})
         for run in runs.values():
             run.close()  # type: ignore[attr-defined]
     medians = {way: statistics.median(times[way] for times in rounds) for way in runs}
