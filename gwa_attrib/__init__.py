@@ -18,7 +18,8 @@ from gwa_attrib.report import report
 if TYPE_CHECKING:
     from gwa_attrib.analyses import rank
     from gwa_attrib.diagnosis import Diagnosis, doctor
-    from gwa_attrib.recorder import Recorder, record
+    from gwa_attrib.recorder import Recorder
+    from gwa_attrib.recording import record
     from gwa_attrib.scores import Scores
     from gwa_attrib.store import EpochSummary, Run, inspect, open_run
 
@@ -34,7 +35,7 @@ _HOME = {
     "inspect": "gwa_attrib.store",
     "open_run": "gwa_attrib.store",
     "rank": "gwa_attrib.analyses",
-    "record": "gwa_attrib.recorder",
+    "record": "gwa_attrib.recording",
 }
 
 __all__ = [

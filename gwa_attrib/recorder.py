@@ -12,23 +12,22 @@ with gwa.record(model, "runs/a", num_samples=len(train_set)) as recorder:
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pandas as pd
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from gwa_attrib.capture.arguments import (
-    check_head_engine,
     check_loss,
-    check_single_process,
-    checked_facts,
+    check_names,
     checked_ids,
     checked_metrics,
-    checked_signals,
 )
 from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.checks import due, measure, verify
@@ -36,13 +35,12 @@ from gwa_attrib.capture.head import HeadBatch, HeadCapture
 from gwa_attrib.capture.layer_recording import LayerRecording
 from gwa_attrib.capture.learning_rate import learning_rate
 from gwa_attrib.capture.loader import Batches
+from gwa_attrib.capture.probe_recording import Look, ProbeRecording
 from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.errors import InputError, StepOrderError
-from gwa_attrib.functional.central_moments import moments
 from gwa_attrib.functional.observation import observe
-from gwa_attrib.store.new_run import new_info
 from gwa_attrib.store.schema import TOP, PartName
-from gwa_attrib.store.summaries import EpochSummary, epoch_facts, merge, summary_row
+from gwa_attrib.store.summaries import COLUMNS, EpochSummary, Row, epoch_frame, epoch_row, summary_of, sums_of
 from gwa_attrib.store.writer import RunWriter
 
 
@@ -55,13 +53,18 @@ class Recorder:
         capture: HeadCapture,
         samples: SampleBook,
         layers: LayerRecording | None,
+        probe: ProbeRecording,
         *,
+        model: nn.Module,
         signals: tuple[str, ...],
         optimizer: torch.optim.Optimizer | None,
         label_smoothing: float,
         class_weight: Tensor | None,
     ) -> None:
-        self._writer, self._capture, self._samples, self._layers = writer, capture, samples, layers
+        self.model = model
+        self._writer, self._capture, self._samples = writer, capture, samples
+        self._layers, self._probe = layers, probe
+        self._rows: dict[int, list[Row]] = {}
         self._signals, self._optimizer = signals, optimizer
         self._loss: dict[str, Any] = {"label_smoothing": label_smoothing, "class_weight": class_weight}
         self._buffer = EpochBuffer()
@@ -123,6 +126,7 @@ class Recorder:
             batches = Batches(loader, self._announce)
             self._samples.announce(batches.sample_ids, batches.base_size)
             self._loaders[id(loader)] = (loader, batches)
+            self._probe.watch(loader)
         return self._loaders[id(loader)][1]
 
     def _announce(self, ids: Tensor) -> None:
@@ -185,13 +189,17 @@ class Recorder:
         self._samples.num_classes = classes
         self._writer.update_info({"head": batch.name, "class_names": names})
 
-    def end_epoch(self, **metrics: Any) -> EpochSummary:
+    def end_epoch(self, *, probe: DataLoader[Any] | None = None, **metrics: Any) -> EpochSummary:
         """Write the epoch to disk and summarise it. `metrics` (such as ``val_accuracy=0.9``) are stored beside it.
+
+        Args:
+            probe: Samples of the training set to measure in evaluation mode now, instead of those of
+                ``gwa.record(..., probe=...)``: a loader without augmentation, say.
 
         Raises:
             StepOrderError: nothing was recorded since the last epoch.
             HeadError, LossMismatchError: a batch showed that the closed form does not apply; the epoch is not written.
-            InputError: a metric has the name of a field of the summary, or a target is no class.
+            InputError: a metric has the name of a field of the summary, a target is no class, or the probe cannot run.
             SampleIdError: an id that does not exist, or a sample whose label changed; the epoch is not written.
             RunError: the disk is full; earlier epochs stay readable, and the call can be repeated.
         """
@@ -201,100 +209,49 @@ class Recorder:
                 found="none",
                 todo="Call recorder.step(targets) after each loss.backward().",
             )
-        measured = checked_metrics(metrics, EpochSummary.__dataclass_fields__)
+        measured = checked_metrics(metrics, COLUMNS)
         verify(self._measured, self.head)
         table = self._buffer.table(self._epoch, self._signals)
         self._samples.learn_labels(table)
-        changed = self._samples.changed_predictions(table)
-        alignment, seconds = self._buffer.alignment(), time.perf_counter() - self._epoch_began
-        facts = epoch_facts(alignment, table["sample_id"].to_numpy(), self._samples.num_samples, changed, seconds)
-        row = summary_row(self._epoch, 0, moments(alignment), facts, measured)
+        seconds = time.perf_counter() - self._epoch_began
+        look = self._probe.look(
+            probe,
+            epoch=self._epoch,
+            step=self._step,
+            num_samples=self._samples.num_samples,
+            signals=self._signals,
+            loss=self._loss,
+        )
+        if look is not None:
+            self._samples.learn_labels(look.table)
+            check_names("metric", measured, look.metrics)
+            measured |= look.metrics
+        sums = sums_of(table, self._samples.num_samples, self._samples.changed_predictions(table), seconds)
+        row = epoch_row(self._epoch, 0, sums, measured, None if look is None else look.sums)
+        self._write(table, look, row)
+        self._samples.remember_predictions(table)
+        self._rows[self._epoch] = [row]
+        self._close_epoch()
+        return summary_of([row])
+
+    def _write(self, table: pa.Table, look: Look | None, row: Row) -> None:
+        """The observations last: an epoch is there when they are."""
         part = PartName(self._epoch)
         self._writer.write_samples(self._samples.frame())
         if self._layers is not None:
             self._writer.write_layers(part, self._layers.table(self._epoch))
+        if look is not None:
+            self._writer.write_probe(part, look.table)
         self._writer.write_observations(part, table)
         self._writer.write_epoch(part, row)
-        self._samples.remember_predictions(table)
+
+    def _close_epoch(self) -> None:
         if self._layers is not None:
             self._layers.close_epoch()
         self._buffer, self._measured = EpochBuffer(), []
         self._epoch, self._epoch_step = self._epoch + 1, 0
         self._epoch_began = time.perf_counter()
-        return EpochSummary(**{k: v for k, v in merge([row]).items() if k in EpochSummary.__dataclass_fields__})
 
-
-def record(
-    model: nn.Module,
-    path: str | Path,
-    *,
-    num_samples: int,
-    class_names: Sequence[str] | None = None,
-    head: str | nn.Module | None = None,
-    layers: str | Sequence[str] = "head",
-    engine: str = "auto",
-    optimizer: torch.optim.Optimizer | None = None,
-    label_smoothing: float = 0.0,
-    class_weight: Tensor | None = None,
-    signals: Sequence[str] | None = None,
-    keys: Sequence[str] | None = None,
-    columns: Mapping[str, Any] | None = None,
-    config: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> Recorder:
-    """Record the training of `model` into the folder `path`.
-
-    Args:
-        model: A classifier with a linear head, trained with cross-entropy on the head's output.
-        path: Folder of the run: new or empty.
-        num_samples: ``len(train_set)``.
-        class_names: One per class; their numbers if None.
-        head: Name of the final ``nn.Linear``, or the module. None takes the linear layer that runs last.
-        layers: "head" records the head's kernel alone. "all" records every trainable parameter too, as a whole and by
-            block; a list of names (of modules or parameters) those. Weight gradients of convolutions are then summed
-            from per-sample ones: equal up to rounding. Before the first batch the model is called a few times on slices
-            of it, in evaluation mode, to check the layers; hooks of your own fire then too.
-        engine: How: "auto" and "ghost" by our own rules, "opacus" by Opacus where it is right and by our rules
-            elsewhere; "closed_form" goes with the head alone.
-        optimizer: If given, its learning rate is stored with every observation.
-        label_smoothing: As given to the loss.
-        class_weight: As given to the loss, ``[class]``. Left out, the alignment is the same (the direction of a
-            gradient does not depend on it), but `loss`, `dot` and `grad_norm` are those of the unweighted loss.
-        signals: Which signals to store; None for all: alignment, loss, margin, p_label, el2n, grad_norm, dot,
-            top_class, top_prob. The alignment is always stored.
-        keys: A name per sample (a file name, say), shown in tables and reports; in the order of the training set.
-        columns: Further facts per sample, stored beside the labels; in the same order.
-        config: Anything JSON-like about the training, stored in run.json.
-        overwrite: Replace a run that is there. A folder that is not a run is never touched.
-
-    Raises:
-        RunExistsError: the folder is taken.
-        HeadError: the model has no linear layer, or none of that name.
-        LayerError: a layer that cannot be measured as it is set up.
-        InputError: wrong lengths, unknown signals or layers, or a training on several processes.
-    """
-    check_single_process()
-    chosen = checked_signals(signals)
-    if layers == "head":
-        check_head_engine(engine)
-    check_loss(label_smoothing, class_weight)
-    facts = checked_facts(num_samples, keys, columns or {})
-    capture = HeadCapture(model, head)
-    recording = None if layers == "head" else LayerRecording(model, layers, engine, capture)
-    info = new_info(
-        class_names=class_names,
-        signals=chosen,
-        num_samples=num_samples,
-        config=config or {},
-        layers=recording.groups if recording else (),
-    )
-    return Recorder(
-        RunWriter.create(path, info, overwrite=overwrite),
-        capture,
-        SampleBook(num_samples, len(class_names) if class_names else None, facts),
-        recording,
-        signals=chosen,
-        optimizer=optimizer,
-        label_smoothing=label_smoothing,
-        class_weight=class_weight,
-    )
+    def epochs(self) -> pd.DataFrame:
+        """One row for each epoch that has ended, as `Run.epochs()` gives them."""
+        return epoch_frame(self._rows)

@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 
 from gwa_attrib.augment import shift_and_flip
 from gwa_attrib.errors import InputError
-from gwa_attrib.recorder import Recorder, record
+from gwa_attrib.recorder import Recorder
+from gwa_attrib.recording import record
 
 Budget = Literal["fast", "normal", "thorough"]
 BUDGETS: tuple[Budget, ...] = ("fast", "normal", "thorough")

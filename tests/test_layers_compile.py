@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from layer_loops import BATCHES, KINDS, Trial
 from torch import nn
 
-from gwa_attrib.recorder import record
+from gwa_attrib.recording import record
 
 # torch's compiler warns about itself: a tensor between two graphs is looked at for a gradient.
 pytestmark = [

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gwa_attrib.capture import layer_recording
-from gwa_attrib.recorder import record
+from gwa_attrib.recording import record
 
 
 @pytest.mark.parametrize(("sizes", "checked"), [([1, 4, 4], [1, 4]), ([4, 1, 4], [4]), ([1, 1, 1], [1, 1, 1])])

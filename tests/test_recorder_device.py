@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from loops import Classifier, Told
 
-from gwa_attrib.recorder import Recorder, record
+from gwa_attrib.recorder import Recorder
+from gwa_attrib.recording import record
 from gwa_attrib.store import open_run
 
 SOFT = torch.randn(loops.SAMPLES, loops.CLASSES, generator=torch.Generator().manual_seed(0)).softmax(dim=1)

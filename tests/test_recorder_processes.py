@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.recorder import record
+from gwa_attrib.recording import record
 
 
 @pytest.fixture

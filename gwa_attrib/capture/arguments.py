@@ -118,6 +118,21 @@ def checked_metrics(metrics: Mapping[str, Any], reserved: Iterable[str]) -> dict
     return values
 
 
+def checked_probe(probe: int | bool | None, measures: Sequence[str]) -> int | None:
+    """How many samples the probe takes; None for all of them, or for no probe."""
+    if measures and not probe:
+        raise InputError(
+            expected="a probe to take measures with",
+            found=f"measures {', '.join(map(str, measures))} and no probe",
+            todo="Pass gwa.record(..., probe=2000, measures=[...]).",
+        )
+    if probe is not None and not isinstance(probe, bool) and probe < 1:
+        raise InputError(
+            expected="at least one sample in the probe", found=f"{probe}", todo="Pass probe=2000, or None for no probe."
+        )
+    return None if probe is None or isinstance(probe, bool) else int(probe)
+
+
 def check_single_process() -> None:
     """Several processes would write to one folder: refuse them."""
     distributed = torch.distributed

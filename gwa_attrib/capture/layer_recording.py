@@ -59,6 +59,15 @@ class LayerRecording:
             self._handle.remove()
             self._handle = None
 
+    @property
+    def paused(self) -> bool:
+        """Whether what passes through the model is no training."""
+        return self._capture.paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._capture.paused = paused
+
     def before_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Check the layers on the first batch that is trained on."""
         if self._checked or self._head.paused or not (self._capture.trains() and torch.is_grad_enabled()):

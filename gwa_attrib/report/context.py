@@ -14,7 +14,8 @@ from gwa_attrib.report.previews import Preview, previewer
 from gwa_attrib.report.signals import Signals, read_signals
 from gwa_attrib.report.suspects import Suspects, suspects_of
 from gwa_attrib.scores import Scores
-from gwa_attrib.store import EpochSummary, Run
+from gwa_attrib.store import Run
+from gwa_attrib.store.summaries import COLUMNS
 
 GALLERY = 60
 """Suspects that are shown one by one."""
@@ -43,7 +44,7 @@ class Context:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics that the user passed to `end_epoch`."""
-        return tuple(name for name in self.epochs.columns if name not in EpochSummary.__dataclass_fields__)
+        return tuple(name for name in self.epochs.columns if name not in COLUMNS)
 
     def column(self, name: str) -> Float[np.ndarray, " epoch"]:
         """A number per epoch; NaN where there is none."""

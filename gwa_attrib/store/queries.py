@@ -11,17 +11,17 @@ import narwhals as nw
 
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.store.files import parts
-from gwa_attrib.store.run import Run, no_epoch
-from gwa_attrib.store.schema import LAYERS, OBSERVATIONS
+from gwa_attrib.store.run import Run, no_epoch, table_files
+from gwa_attrib.store.schema import LAYERS, OBSERVATIONS, PROBE
 
-TABLES = (OBSERVATIONS, LAYERS)
+TABLES = (OBSERVATIONS, LAYERS, PROBE)
 ENGINES = ("duckdb", "polars", "pyarrow")
 
 
 def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
     """All observations of the run (of repeated epochs the latest attempt) as a narwhals frame of the engine.
 
-    `table` may be "layers", the tidy table of the recorded layers.
+    `table` may be "layers", the tidy table of the recorded layers, or "probe".
 
     `duckdb` and `polars` are lazy (`.to_native()` gives their own object, `.collect()` the result); `pyarrow` reads.
 
@@ -34,7 +34,8 @@ def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
         raise InputError(expected=f"a table out of {', '.join(TABLES)}", found=repr(table), todo="Choose one of them.")
     if table == LAYERS:
         run.layer_observations(epoch=-1)  # raises, and says how layers are recorded
-    files = [str(path) for paths in parts(run.path / table).values() for path in paths]
+    of_epochs = parts(run.path / table) if table == LAYERS else table_files(run, table)
+    files = [str(path) for paths in of_epochs.values() for path in paths]
     if not files:
         raise no_epoch(run)
     if engine == "duckdb":
@@ -50,5 +51,5 @@ def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
             ) from error
         return nw.from_native(polars.scan_parquet(files, glob=False))
     if engine == "pyarrow":
-        return nw.from_native(run.observations() if table == OBSERVATIONS else run.layer_observations())
+        return nw.from_native(run.layer_observations() if table == LAYERS else run.observations(table=table))
     raise InputError(expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them.")

@@ -15,7 +15,7 @@ from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
 from gwa_attrib.store.files import parts, read_info, read_table
 from gwa_attrib.store.layers import layer_by_epoch, layer_table
-from gwa_attrib.store.schema import EPOCHS, FLOAT_SIGNALS, OBSERVATIONS, SAMPLES_FILE
+from gwa_attrib.store.schema import EPOCHS, FLOAT_SIGNALS, OBSERVATIONS, PROBE, SAMPLES_FILE
 from gwa_attrib.store.summaries import epoch_frame
 
 TRAJECTORIES = (*FLOAT_SIGNALS, "learning_rate", "pred", "correct")
@@ -66,9 +66,18 @@ class Run:
         """Numbers of the recorded epochs, ascending. Row i of a trajectory is the i-th of them."""
         return tuple(parts(self.path / OBSERVATIONS))
 
-    def observations(self, columns: Sequence[str] | None = None, *, epoch: int | None = None) -> pa.Table:
-        """Observations as they were recorded (duplicates kept), of one epoch or of all."""
-        files = parts(self.path / OBSERVATIONS)
+    def observations(
+        self, columns: Sequence[str] | None = None, *, epoch: int | None = None, table: str = OBSERVATIONS
+    ) -> pa.Table:
+        """Observations as they were recorded (duplicates kept), of one epoch or of all.
+
+        ``table="probe"`` gives what was measured in evaluation mode after the epochs instead.
+
+        Raises:
+            RunFormatError: the run has no epoch yet, or not this one.
+            InputError: another table, or the run was recorded without a probe.
+        """
+        files = table_files(self, table)
         chosen = files if epoch is None else {epoch: files.get(epoch, [])}
         tables = [read_table(path, columns) for paths in chosen.values() for path in paths]
         if not tables:
@@ -83,36 +92,40 @@ class Run:
         """
         return layer_table(self.path, self.layers, layer, epoch)
 
-    def by_epoch(self, *names: str) -> Iterator[tuple[int, dict[str, Array]]]:
+    def by_epoch(self, *names: str, table: str = OBSERVATIONS) -> Iterator[tuple[int, dict[str, Array]]]:
         """Epoch after epoch, each named column with one value per sample; memory for one epoch only.
 
         Floats: the mean over the sample's observations in the epoch, NaN if there are none. `pred`: the last one, -1 if
         there is none. `top_class`, `top_prob`: the last ones, ``[sample, top]``, class -1 and probability 0 if there
-        are none. `correct`: 1.0, 0.0 or NaN. Raises RunFormatError where a column was not recorded.
+        are none. `correct`: 1.0, 0.0 or NaN. Raises RunFormatError where a column was not recorded. ``table="probe"``
+        gives the epochs after which there was a probe.
         """
         sample_ids, labels = self.sample_ids, self.labels
-        files = parts(self.path / OBSERVATIONS)
+        files = table_files(self, table)
         stored = tuple(dict.fromkeys("pred" if name == "correct" else name for name in names))
         for epoch in files:
-            table = self.observations(("sample_id", "step", *stored), epoch=epoch)
+            rows = self.observations(("sample_id", "step", *stored), epoch=epoch, table=table)
             if len(files[epoch]) > 1:
-                table = table.sort_by("step")  # so that the last observation is the last, whichever process made it
-            where = positions(sample_ids, table["sample_id"].to_numpy())
-            dense = {name: _dense(name, table[name], where, len(sample_ids)) for name in stored}
+                rows = rows.sort_by("step")  # so that the last observation is the last, whichever process made it
+            where = positions(sample_ids, rows["sample_id"].to_numpy())
+            dense = {name: _dense(name, rows[name], where, len(sample_ids)) for name in stored}
             if "correct" in names:
                 pred = dense["pred"]
                 dense["correct"] = np.where(pred < 0, np.nan, pred == labels).astype(np.float32)
             yield epoch, {name: dense[name] for name in names}
 
-    def trajectory(self, name: str, layer: str | None = None) -> Float[np.ndarray, "epoch sample"]:
+    def trajectory(
+        self, name: str, layer: str | None = None, *, table: str = OBSERVATIONS
+    ) -> Float[np.ndarray, "epoch sample"]:
         """A signal as float32 ``[epoch, sample]``; NaN where a sample was not seen. Column j is row j of `samples`.
 
         `name` is one of alignment, loss, margin, p_label, el2n, grad_norm, dot, learning_rate, pred, correct.
         Duplicates within an epoch are averaged (of `pred`, the last counts). `layer` takes alignment, dot or grad_norm
-        of a recorded layer, or of "all" together, instead of the head's kernel.
+        of a recorded layer, or of "all" together, instead of the head's kernel. ``table="probe"`` gives what was
+        measured in evaluation mode at the end of each epoch, NaN for samples that are not in the probe.
 
         Raises:
-            InputError: another name, or a layer that was not recorded.
+            InputError: another name, a layer that was not recorded, or no probe was.
             RunFormatError: the run has no epoch yet, or was recorded without this signal.
         """
         if name not in TRAJECTORIES:
@@ -128,8 +141,9 @@ class Run:
             for row, epoch in zip(matrix, epochs, strict=True):
                 row[:] = values(epoch)
             return matrix
-        for row, (_, dense) in zip(matrix, self.by_epoch(name), strict=True):
-            row[:] = np.where(dense[name] < 0, np.nan, dense[name]) if name == "pred" else dense[name]
+        for epoch, dense in self.by_epoch(name, table=table):
+            row = np.where(dense[name] < 0, np.nan, dense[name]) if name == "pred" else dense[name]
+            matrix[epochs.index(epoch)] = row
         return matrix
 
     def epochs(self) -> pd.DataFrame:
@@ -156,6 +170,27 @@ def open_run(path: str | Path) -> Run:
     """
     root = Path(path)
     return Run(root, read_info(root))
+
+
+def table_files(run: Run, table: str) -> dict[int, list[Path]]:
+    """The files of each epoch that was recorded to its end, of the observations or of the probe.
+
+    Raises:
+        InputError: another table, or the run was recorded without a probe.
+    """
+    if table not in (OBSERVATIONS, PROBE):
+        raise InputError(
+            expected=f"a table out of {OBSERVATIONS}, {PROBE}", found=repr(table), todo="Choose one of them."
+        )
+    recorded = parts(run.path / OBSERVATIONS)
+    files = {epoch: paths for epoch, paths in parts(run.path / table).items() if epoch in recorded}
+    if recorded and not files:
+        raise InputError(
+            expected="a run that was recorded with a probe",
+            found="none",
+            todo="Record it with gwa.record(..., probe=2000), or pass a loader to recorder.end_epoch(probe=...).",
+        )
+    return files
 
 
 def no_epoch(run: Run) -> RunFormatError:

@@ -6,6 +6,7 @@
     samples.parquet                                   one row per sample: sample_id, key, label, further columns
     observations/epoch=00007-rank=00000-a0.parquet    one row per sample seen in the epoch
     layers/epoch=00007-rank=00000-a0.parquet          one row per sample and layer, if layers were recorded
+    probe/epoch=00007-rank=00000-a0.parquet           one row per sample measured in evaluation mode
     epochs/epoch=00007-rank=00000-a0.parquet          one row: moments of the alignment, metrics, seconds
     _tmp/                                             half-written files, never read
 """
@@ -23,6 +24,7 @@ SAMPLES_FILE = "samples.parquet"
 OBSERVATIONS = "observations"
 EPOCHS = "epochs"
 LAYERS = "layers"
+PROBE = "probe"
 TMP = "_tmp"
 
 TOP = 5
@@ -58,20 +60,27 @@ class PartName:
         return cls(*(int(group) for group in match.groups())) if match else None
 
 
+_SUMS = [
+    pa.field("n", pa.int64(), nullable=False),
+    *(pa.field(name, pa.float64()) for name in ("mean", "m2", "m3", "m4")),
+    *(pa.field(name, pa.int64(), nullable=False) for name in ("negative", "undefined", "seen", "num_samples")),
+    pa.field("changed", pa.int64()),
+    pa.field("rows", pa.int64()),
+    pa.field("correct", pa.int64()),
+    pa.field("loss_sum", pa.float64()),
+    pa.field("seconds", pa.float64(), nullable=False),
+]
 EPOCH_SCHEMA = pa.schema(
     [
         pa.field("epoch", pa.int32(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),
-        pa.field("n", pa.int64(), nullable=False),
-        *(pa.field(name, pa.float64()) for name in ("mean", "m2", "m3", "m4")),
-        *(pa.field(name, pa.int64(), nullable=False) for name in ("negative", "undefined", "seen", "num_samples")),
-        pa.field("changed", pa.int64()),
-        pa.field("seconds", pa.float64(), nullable=False),
+        *_SUMS,
         pa.field("metrics", pa.map_(pa.string(), pa.float64()), nullable=False),
+        pa.field("probe", pa.struct(_SUMS)),
     ]
 )
 """Columns of an epochs file: number, mean and sums of central powers of the alignment; what else adds up over
-processes; and the user's metrics."""
+processes; the user's metrics; and the same sums of the probe."""
 
 
 LAYER_SCHEMA = pa.schema(

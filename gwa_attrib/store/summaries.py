@@ -1,17 +1,42 @@
 """The summary of an epoch: what one process writes, and how the rows of several processes become one."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
-from torch import Tensor
+import pyarrow as pa
+import torch
 
-from gwa_attrib.functional.central_moments import Moments
+from gwa_attrib.functional.central_moments import Moments, moments
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ProbeSummary:
+    """What was measured in evaluation mode at the end of an epoch, each sample at the same weights."""
+
+    n: int
+    """Samples with an alignment."""
+    mean: float
+    """Mean alignment, in [-1, 1]; high is good."""
+    excess_kurtosis: float
+    gwa: float
+    """mean / (excess_kurtosis + 1.2); high is good; read `gwa_reliable` with it."""
+    gwa_reliable: bool
+    fraction_negative: float
+    """Share of the samples with a negative alignment."""
+    loss: float
+    """Mean loss in nats."""
+    accuracy: float
+    """Share of the samples whose prediction is the given label."""
+    prediction_changes: int | None
+    """Samples whose prediction differs from that of the last probe; None in the first."""
+    seconds: float
+    """Wall time of the probe."""
 
 
 @dataclass(frozen=True)
@@ -36,68 +61,101 @@ class EpochSummary:
     """Share of the run's samples that were seen in the epoch."""
     prediction_changes: int | None
     """Samples whose prediction differs from the last one seen; None in the first epoch."""
+    online_loss: float
+    """Mean training loss of the observations, in nats; NaN if losses were not recorded."""
+    online_accuracy: float
+    """Share of the observations whose prediction was the given label."""
     seconds: float
     """Wall time since the previous epoch ended."""
+    probe: ProbeSummary | None = None
+    """Measured in evaluation mode at the end of the epoch, with ``gwa.record(..., probe=...)``."""
 
 
-def epoch_facts(
-    alignment: Float[Tensor, " row"],
-    sample_ids: Int[np.ndarray, " row"],
-    num_samples: int,
-    changed: int | None,
-    seconds: float,
-) -> dict[str, Any]:
-    """What a process knows of its part of an epoch beside the moments of the alignment."""
+def sums_of(table: pa.Table, num_samples: int, changed: int | None, seconds: float) -> dict[str, Any]:
+    """What can be added up over the processes, of the observations that one process made in an epoch."""
+    alignment = torch.from_numpy(table["alignment"].to_numpy().copy())
+    total = moments(alignment)
+    right = table["pred"].to_numpy() == table["label"].to_numpy()
     return {
+        **{name: getattr(total, name) for name in ("n", "mean", "m2", "m3", "m4")},
         "negative": int((alignment < 0).sum()),
         "undefined": int(alignment.isnan().sum()),
-        "seen": len(np.unique(sample_ids)),
+        "seen": len(np.unique(table["sample_id"].to_numpy())),
         "num_samples": num_samples,
         "changed": changed,
+        "rows": len(table),
+        "correct": int(right.sum()),
+        "loss_sum": float(table["loss"].to_numpy().sum(dtype=np.float64)) if "loss" in table.column_names else None,
         "seconds": seconds,
     }
 
 
-def summary_row(epoch: int, rank: int, m: Moments, facts: Row, metrics: Mapping[str, float]) -> dict[str, Any]:
-    """The row one process writes: everything in it can be added up over processes."""
+def epoch_row(epoch: int, rank: int, sums: Row, metrics: Mapping[str, float], probe: Row | None) -> dict[str, Any]:
+    """The row one process writes."""
     return {
         "epoch": epoch,
         "rank": rank,
-        "n": m.n,
-        "mean": m.mean,
-        "m2": m.m2,
-        "m3": m.m3,
-        "m4": m.m4,
-        **facts,
+        **sums,
         "metrics": [(name, float(value)) for name, value in metrics.items()],
+        "probe": probe,
     }
 
 
-def merge(rows: Sequence[Row]) -> dict[str, Any]:
-    """One epoch from the rows of its processes: an `EpochSummary` as a dict, and the metrics (of the first process)."""
+def _total(rows: Sequence[Row]) -> dict[str, Any]:
+    """What a summary says of the sums of all processes."""
     total = Moments()
     for row in rows:
         total = total + Moments(row["n"], row["mean"], row["m2"], row["m3"], row["m4"])
     changes = [row["changed"] for row in rows if row["changed"] is not None]
-    summary = EpochSummary(
-        epoch=rows[0]["epoch"],
-        n=total.n,
-        mean=total.mean,
-        excess_kurtosis=total.excess_kurtosis,
-        gwa=total.gwa,
-        gwa_reliable=total.gwa_reliable,
-        fraction_negative=sum(row["negative"] for row in rows) / total.n if total.n else float("nan"),
-        undefined=sum(row["undefined"] for row in rows),
-        coverage=min(1.0, sum(row["seen"] for row in rows) / rows[0]["num_samples"]),
-        prediction_changes=sum(changes) if changes else None,
-        seconds=max(row["seconds"] for row in rows),
-    )
-    metrics = {name: value for row in reversed(rows) for name, value in row["metrics"]}
-    return {**vars(summary), **metrics}
+    seen = sum(row.get("rows") or 0 for row in rows)
+    losses = [math.nan if row.get("loss_sum") is None else float(row["loss_sum"]) for row in rows]
+    return {
+        "n": total.n,
+        "mean": total.mean,
+        "excess_kurtosis": total.excess_kurtosis,
+        "gwa": total.gwa,
+        "gwa_reliable": total.gwa_reliable,
+        "fraction_negative": sum(row["negative"] for row in rows) / total.n if total.n else math.nan,
+        "undefined": sum(row["undefined"] for row in rows),
+        "coverage": min(1.0, sum(row["seen"] for row in rows) / rows[0]["num_samples"]),
+        "prediction_changes": sum(changes) if changes else None,
+        "loss": sum(losses) / seen if seen else math.nan,
+        "accuracy": sum(row["correct"] for row in rows) / seen if seen else math.nan,
+        "seconds": max(row["seconds"] for row in rows),
+    }
+
+
+def summary_of(rows: Sequence[Row]) -> EpochSummary:
+    """One epoch from the rows of its processes."""
+    total = _total(rows)
+    total["online_loss"], total["online_accuracy"] = total.pop("loss"), total.pop("accuracy")
+    probes = [row["probe"] for row in rows if row.get("probe") is not None]
+    probe = None
+    if probes:
+        of_probe = _total(probes)
+        probe = ProbeSummary(**{name: of_probe[name] for name in ProbeSummary.__dataclass_fields__})
+    return EpochSummary(epoch=rows[0]["epoch"], **total, probe=probe)
+
+
+PROBE_COLUMNS = tuple(f"probe_{name}" for name in ProbeSummary.__dataclass_fields__)
+COLUMNS = (*(name for name in EpochSummary.__dataclass_fields__ if name != "probe"), *PROBE_COLUMNS)
+"""Columns of `Run.epochs()` that are not metrics of the user."""
+
+
+def flat(summary: EpochSummary) -> dict[str, Any]:
+    """The summary as a row of a table; of the probe with ``probe_`` before the names, if there was one."""
+    row = {name: value for name, value in vars(summary).items() if name != "probe"}
+    if summary.probe is not None:
+        row |= {f"probe_{name}": value for name, value in vars(summary.probe).items()}
+    return row
 
 
 def epoch_frame(rows: Mapping[int, Sequence[Row]]) -> pd.DataFrame:
-    """One row an epoch; with its columns also when there is none."""
-    frame = pd.DataFrame([merge(of_epoch) for of_epoch in rows.values()])
-    columns = [name for name in EpochSummary.__dataclass_fields__ if name not in frame.columns]
+    """One row an epoch, with the user's metrics (of the first process); with its columns also when there is none."""
+    table = []
+    for of_epoch in rows.values():
+        metrics = {name: value for row in reversed(of_epoch) for name, value in row["metrics"]}
+        table.append({**flat(summary_of(of_epoch)), **metrics})
+    frame = pd.DataFrame(table)
+    columns = [name for name in COLUMNS if name not in frame.columns and name not in PROBE_COLUMNS]
     return frame if not columns else frame.reindex(columns=[*frame.columns, *columns])

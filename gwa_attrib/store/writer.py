@@ -12,7 +12,16 @@ import pyarrow.parquet as pq
 from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.claim import claim
-from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, LAYERS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, PartName
+from gwa_attrib.store.schema import (
+    EPOCH_SCHEMA,
+    EPOCHS,
+    LAYERS,
+    OBSERVATIONS,
+    PROBE,
+    RUN_FILE,
+    SAMPLES_FILE,
+    PartName,
+)
 
 ROW_GROUP = 1 << 17
 
@@ -51,9 +60,15 @@ class RunWriter:
 
     def write_observations(self, part: PartName, table: pa.Table) -> None:
         """All observations of one epoch."""
-        target = self.path / OBSERVATIONS / str(part)
+        self._write_by_sample(OBSERVATIONS, part, table)
+
+    def write_probe(self, part: PartName, table: pa.Table) -> None:
+        """What was measured in evaluation mode after one epoch; to be written before the observations."""
+        self._write_by_sample(PROBE, part, table)
+
+    def _write_by_sample(self, folder: str, part: PartName, table: pa.Table) -> None:
         ordered = table.sort_by([("sample_id", "ascending"), ("step", "ascending")])
-        atomic_write(self.path, target, lambda file: _write_table(file, ordered))
+        atomic_write(self.path, self.path / folder / str(part), lambda file: _write_table(file, ordered))
 
     def write_layers(self, part: PartName, table: pa.Table) -> None:
         """What was observed of the layers in one epoch; to be written before the observations."""

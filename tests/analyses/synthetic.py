@@ -6,18 +6,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from gwa_attrib.functional import moments
 from gwa_attrib.store import Run, RunWriter, open_run
 from gwa_attrib.store.new_run import new_info
 from gwa_attrib.store.schema import FLOAT_SIGNALS, SIGNALS, PartName, observation_schema
-from gwa_attrib.store.summaries import summary_row
+from gwa_attrib.store.summaries import epoch_row, sums_of
 
 
 def run_from_probabilities(
     path: Path, probabilities: np.ndarray, labels: np.ndarray, alignment: np.ndarray, *, seen: np.ndarray | None = None
 ) -> Run:
     """A run with these probabilities, ``[epoch, sample, class]``, and alignments; all else derived or zero."""
-    import torch
 
     epochs, samples, classes = probabilities.shape
     top = min(5, classes)
@@ -42,17 +40,8 @@ def run_from_probabilities(
             "top_class": list(order),
             "top_prob": list(np.take_along_axis(p, order, 1).astype(np.float16)),
         }
-        writer.write_observations(
-            PartName(epoch), pa.table([pa.array(data[f.name], type=f.type) for f in schema], schema=schema)
-        )
-        facts = {
-            "negative": 0,
-            "undefined": 0,
-            "seen": len(rows),
-            "num_samples": samples,
-            "changed": None,
-            "seconds": 1.0,
-        }
-        total = moments(torch.tensor(alignment[epoch, rows]))
-        writer.write_epoch(PartName(epoch), summary_row(epoch, 0, total, facts, {}))
+        observed = pa.table([pa.array(data[f.name], type=f.type) for f in schema], schema=schema)
+        writer.write_observations(PartName(epoch), observed)
+        sums = sums_of(observed, samples, None, 1.0)
+        writer.write_epoch(PartName(epoch), epoch_row(epoch, 0, sums, {}, None))
     return open_run(path)

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from gwa_attrib.functional import Moments
 from gwa_attrib.store import Run, RunWriter, open_run
 from gwa_attrib.store.new_run import new_info
 from gwa_attrib.store.schema import FLOAT_SIGNALS, SIGNALS, PartName, observation_schema
-from gwa_attrib.store.summaries import summary_row
+from gwa_attrib.store.summaries import epoch_row
 
 TOP = 3
 Rows = Mapping[PartName, Sequence[Mapping[str, Any]]]
@@ -52,8 +51,9 @@ def samples(sample_ids: Sequence[int], **columns: Any) -> pd.DataFrame:
 
 
 def summary(part: PartName, *, num_samples: int = 4, metrics: Mapping[str, float] | None = None) -> dict[str, Any]:
-    facts = {"negative": 0, "undefined": 0, "seen": 1, "num_samples": num_samples, "changed": None, "seconds": 1.0}
-    return summary_row(part.epoch, part.rank, Moments(1, 0.5), facts, metrics or {})
+    sums = {"n": 1, "mean": 0.5, "m2": 0.0, "m3": 0.0, "m4": 0.0, "negative": 0, "undefined": 0, "seen": 1}
+    sums |= {"num_samples": num_samples, "changed": None, "rows": 1, "correct": 1, "loss_sum": 0.25, "seconds": 1.0}
+    return epoch_row(part.epoch, part.rank, sums, metrics or {}, None)
 
 
 def write(path: Path, rows: Rows, *, sample_ids: Sequence[int] = (0, 1, 2, 3)) -> Run:

@@ -13,7 +13,7 @@ from gwa_attrib.capture.layers import make_capture, make_plan
 from gwa_attrib.capture.layers.opacus_engine import OpacusCapture
 from gwa_attrib.capture.layers.self_check import Inputs, check
 from gwa_attrib.errors import InputError, LayerError
-from gwa_attrib.recorder import record
+from gwa_attrib.recording import record
 from gwa_attrib.store import open_run
 
 ROOT = Path(__file__).parents[3]

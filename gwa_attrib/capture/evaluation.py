@@ -1,0 +1,31 @@
+"""A model looked at while it trains, and left as it was found: modes, buffers, random numbers."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def undisturbed(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """`model` in training or evaluation mode inside the block; afterwards the mode of each module, all buffers and the
+    random numbers of torch, numpy and Python are as before."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if training else []
+    drawn = random.getstate(), np.random.get_state()
+    devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices):
+        model.train(training)
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+            with torch.no_grad():
+                for buffer, before in buffers:
+                    buffer.copy_(before)
+            random.setstate(drawn[0])
+            np.random.set_state(drawn[1])

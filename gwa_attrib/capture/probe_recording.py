@@ -1,0 +1,105 @@
+"""What is looked at when an epoch ends: the probe, and the measures that need features or gradients."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import torch
+from torch.utils.data import DataLoader
+
+from gwa_attrib.capture.head import HeadCapture
+from gwa_attrib.capture.layer_recording import LayerRecording
+from gwa_attrib.capture.measures import POINTS, View, measures
+from gwa_attrib.capture.probe import Probe
+from gwa_attrib.store.summaries import sums_of
+
+
+class Look(NamedTuple):
+    """What one look found."""
+
+    table: pa.Table
+    """One row per sample, with the columns of the observations."""
+    sums: dict[str, Any]
+    """What is stored with the epoch."""
+    metrics: dict[str, float]
+    """Of the measures."""
+
+
+class ProbeRecording:
+    """Looks at the end of each epoch, if `every_epoch`, and when it is given a loader."""
+
+    def __init__(
+        self,
+        probe: Probe,
+        names: Sequence[str],
+        head: HeadCapture,
+        layers: LayerRecording | None,
+        *,
+        every_epoch: bool,
+    ) -> None:
+        self._probe, self._head, self._layers = probe, head, layers
+        self._measures = [measures[name] for name in names]
+        self._every_epoch = every_epoch
+
+    def watch(self, loader: DataLoader[Any]) -> None:
+        """The loader of the training set."""
+        if self._every_epoch:
+            self._probe.watch(loader)
+
+    def look(
+        self,
+        loader: Any,
+        *,
+        epoch: int,
+        step: int,
+        num_samples: int,
+        signals: tuple[str, ...],
+        loss: dict[str, Any],
+    ) -> Look | None:
+        """None where there is nothing to do."""
+        if not (self._every_epoch or loader is not None):
+            return None
+        began = time.perf_counter()
+        name = self._head.name or ""
+        with self._paused():
+            table = self._probe.measure(name, loader, epoch=epoch, step=step, signals=signals, **loss)
+            metrics = self._measured(name, loader, epoch, loss)
+        seconds = time.perf_counter() - began
+        return Look(table, sums_of(table, num_samples, self._probe.changed(table), seconds), metrics)
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """What passes through the model now is no training."""
+        self._pause(True)
+        try:
+            yield
+        finally:
+            self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
+        self._head.paused = paused
+        if self._layers is not None:
+            self._layers.paused = paused
+
+    def _measured(
+        self, name: str, loader: DataLoader[Any] | None, epoch: int, loss: dict[str, Any]
+    ) -> dict[str, float]:
+        chosen = self._probe.loader if loader is None else loader
+        if not self._measures or chosen is None:
+            return {}
+        batches, count = [], 0
+        for batch in self._probe.batches(name, chosen):
+            batches.append(batch)
+            count += len(batch.features)
+            if count >= POINTS:
+                break
+        features, logits, targets = (
+            torch.cat([getattr(batch, field) for batch in batches])[:POINTS]
+            for field in ("features", "logits", "targets")
+        )
+        view = View(
+            self._probe.model, name, chosen, features.float(), logits.float(), targets, self._probe.forward, loss, epoch
+        )
+        return {key: value for measure in self._measures for key, value in measure(view).items()}

@@ -1,0 +1,128 @@
+"""Beginning to record a training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gwa_attrib.capture.arguments import (
+    check_head_engine,
+    check_loss,
+    check_single_process,
+    checked_facts,
+    checked_probe,
+    checked_signals,
+)
+from gwa_attrib.capture.forwarding import Forward, forward_batch
+from gwa_attrib.capture.head import HeadCapture
+from gwa_attrib.capture.layer_recording import LayerRecording
+from gwa_attrib.capture.probe import Probe
+from gwa_attrib.capture.probe_recording import ProbeRecording
+from gwa_attrib.capture.samples import SampleBook
+from gwa_attrib.recorder import Recorder
+from gwa_attrib.store.new_run import new_info
+from gwa_attrib.store.writer import RunWriter
+
+
+def record(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    num_samples: int,
+    class_names: Sequence[str] | None = None,
+    head: str | nn.Module | None = None,
+    layers: str | Sequence[str] = "head",
+    engine: str = "auto",
+    optimizer: torch.optim.Optimizer | None = None,
+    label_smoothing: float = 0.0,
+    class_weight: Tensor | None = None,
+    signals: Sequence[str] | None = None,
+    probe: int | bool | None = None,
+    probe_model: nn.Module | None = None,
+    probe_forward: Forward | None = None,
+    measures: Sequence[str] = (),
+    keys: Sequence[str] | None = None,
+    columns: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Recorder:
+    """Record the training of `model` into the folder `path`.
+
+    Args:
+        model: A classifier with a linear head, trained with cross-entropy on the head's output.
+        path: Folder of the run: new or empty.
+        num_samples: ``len(train_set)``.
+        class_names: One per class; their numbers if None.
+        head: Name of the final ``nn.Linear``, or the module. None takes the linear layer that runs last.
+        layers: "head" records the head's kernel alone. "all" records every trainable parameter too, as a whole and by
+            block; a list of names (of modules or parameters) those. Weight gradients of convolutions are then summed
+            from per-sample ones: equal up to rounding. Before the first batch the model is called a few times on slices
+            of it, in evaluation mode, to check the layers; hooks of your own fire then too.
+        engine: How: "auto" and "ghost" by our own rules, "opacus" by Opacus where it is right and by our rules
+            elsewhere; "closed_form" goes with the head alone.
+        optimizer: If given, its learning rate is stored with every observation.
+        label_smoothing: As given to the loss.
+        class_weight: As given to the loss, ``[class]``. Left out, the alignment is the same (the direction of a
+            gradient does not depend on it), but `loss`, `dot` and `grad_norm` are those of the unweighted loss.
+        signals: Which signals to store; None for all: alignment, loss, margin, p_label, el2n, grad_norm, dot,
+            top_class, top_prob. The alignment is always stored.
+        probe: How many samples of the training set to measure again at the end of each epoch, in evaluation mode and
+            all at the same weights; True for all of them. They are drawn once, from the loader given to `batches`, and
+            read as it reads them. The model, its buffers and the random numbers are left as they were.
+        probe_model: Measure this model instead: an `AveragedModel`, say, where averaged weights are what will be used.
+        probe_forward: ``(model, batch) -> targets``: runs the model on a batch of the loader. None for batches
+            ``(inputs, targets)``, and dicts with "labels".
+        measures: What else to take at the end of each epoch with the probe: gradient_disparity, llid, pid, spectrum,
+            projected_alignment; stored as metrics.
+        keys: A name per sample (a file name, say), shown in tables and reports; in the order of the training set.
+        columns: Further facts per sample, stored beside the labels; in the same order.
+        config: Anything JSON-like about the training, stored in run.json.
+        overwrite: Replace a run that is there. A folder that is not a run is never touched.
+
+    Raises:
+        RunExistsError: the folder is taken.
+        HeadError: the model has no linear layer, or none of that name.
+        LayerError: a layer that cannot be measured as it is set up.
+        InputError: wrong lengths, unknown signals or layers, or a training on several processes.
+        UnknownNameError: a measure that does not exist.
+    """
+    check_single_process()
+    chosen = checked_signals(signals)
+    if layers == "head":
+        check_head_engine(engine)
+    check_loss(label_smoothing, class_weight)
+    facts = checked_facts(num_samples, keys, columns or {})
+    capture = HeadCapture(model, head)
+    recording = None if layers == "head" else LayerRecording(model, layers, engine, capture)
+    looks = ProbeRecording(
+        Probe(
+            model if probe_model is None else probe_model,
+            checked_probe(probe, measures),
+            probe_forward or forward_batch,
+        ),
+        measures,
+        capture,
+        recording,
+        every_epoch=bool(probe),
+    )
+    info = new_info(
+        class_names=class_names,
+        signals=chosen,
+        num_samples=num_samples,
+        config=config or {},
+        layers=recording.groups if recording else (),
+    )
+    return Recorder(
+        RunWriter.create(path, info, overwrite=overwrite),
+        capture,
+        SampleBook(num_samples, len(class_names) if class_names else None, facts),
+        recording,
+        looks,
+        model=model,
+        signals=chosen,
+        optimizer=optimizer,
+        label_smoothing=label_smoothing,
+        class_weight=class_weight,
+    )
