@@ -18,6 +18,7 @@ from gwa_attrib.report import report
 if TYPE_CHECKING:
     from gwa_attrib.analyses import rank
     from gwa_attrib.diagnosis import Diagnosis, doctor
+    from gwa_attrib.proxies import Choice, EarlyStopping, choose_epoch, measure
     from gwa_attrib.recorder import Recorder
     from gwa_attrib.recording import record
     from gwa_attrib.scores import Scores
@@ -26,27 +27,35 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Choice": "gwa_attrib.proxies",
     "Diagnosis": "gwa_attrib.diagnosis",
+    "EarlyStopping": "gwa_attrib.proxies",
     "EpochSummary": "gwa_attrib.store",
     "Recorder": "gwa_attrib.recorder",
     "Run": "gwa_attrib.store",
     "Scores": "gwa_attrib.scores",
+    "choose_epoch": "gwa_attrib.proxies",
     "doctor": "gwa_attrib.diagnosis",
     "inspect": "gwa_attrib.store",
+    "measure": "gwa_attrib.proxies",
     "open_run": "gwa_attrib.store",
     "rank": "gwa_attrib.analyses",
     "record": "gwa_attrib.recording",
 }
 
 __all__ = [
+    "Choice",
     "Diagnosis",
+    "EarlyStopping",
     "EpochSummary",
     "Recorder",
     "Run",
     "Scores",
     "audit",
+    "choose_epoch",
     "doctor",
     "inspect",
+    "measure",
     "open_run",
     "rank",
     "record",

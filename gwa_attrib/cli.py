@@ -164,6 +164,25 @@ def inspect(run: RunFolder, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def stop(
+    run: RunFolder,
+    rule: Annotated[str, typer.Option(help="A stopping rule, or all of them: all.")] = "all",
+    mode: Annotated[str, typer.Option(help="scratch, or finetune for a pretrained model.")] = "scratch",
+    patience: Annotated[int | None, typer.Option(min=1, help="Epochs without a better one before stopping.")] = None,
+    metric: Annotated[str, typer.Option(help="For the rule validation: a recorded metric.")] = "val_accuracy",
+    as_json: AsJson = False,
+) -> None:
+    """Say which epoch each stopping rule would have chosen."""
+    from gwa_attrib.proxies import choices
+
+    table = choices(gwa.open_run(run), rule, mode=mode, patience=patience, metric=metric)
+    if as_json:
+        _print_json({"rules": json.loads(table.to_json(orient="records"))})
+    else:
+        print(table.to_string(index=False))
+
+
+@app.command()
 def doctor(
     factory: Annotated[
         str,

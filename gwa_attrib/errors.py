@@ -6,6 +6,7 @@
     ├── InputError (ValueError)            an argument or a data set is not what it has to be
     │   ├── DataError                      the data set given to `audit`
     │   ├── UnknownNameError               a name that is not registered
+    │   ├── NotRecordedError               a run that was recorded without what is asked of it
     │   └── MissingDependencyError         an optional package is not installed
     ├── RecordingError (RuntimeError)      the training loop and the recorder disagree
     │   ├── HeadError                      the head is missing, not linear, or never ran
@@ -54,6 +55,10 @@ class DataError(InputError):
 
 class UnknownNameError(InputError):
     """A name that is not registered."""
+
+
+class NotRecordedError(InputError):
+    """The run was recorded without what is asked of it."""
 
 
 class MissingDependencyError(InputError):

@@ -15,14 +15,18 @@ from gwa_attrib.scores import Scores
 from gwa_attrib.store import EpochSummary, Run
 
 NAMES = [
+    "Choice",
     "Diagnosis",
+    "EarlyStopping",
     "EpochSummary",
     "Recorder",
     "Run",
     "Scores",
     "audit",
+    "choose_epoch",
     "doctor",
     "inspect",
+    "measure",
     "open_run",
     "rank",
     "record",
@@ -35,6 +39,13 @@ SIGNATURES: dict[str, str] = {
     "class_weight=None signals=None probe=None probe_model=None probe_forward=None measures=() "
     "keys=None columns=None config=None overwrite=False",
     "doctor": "model inputs * layers='all' engine='auto'",
+    "measure": "run by='gwa'",
+    "choose_epoch": "run rule='paper' * mode='scratch' patience=None metric='val_accuracy'",
+    "EarlyStopping": "recorder rule='paper' * mode='scratch' patience=None epochs=None "
+    "metric='val_accuracy' model=None",
+    "EarlyStopping.update": "self",
+    "EarlyStopping.restore": "self",
+    "Choice": "rule epoch stop measure reason also=()",
     "open_run": "path",
     "inspect": "run",
     "Recorder.batches": "self loader",

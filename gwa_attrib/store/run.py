@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from gwa_attrib.errors import InputError, RunFormatError
+from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
 from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
 from gwa_attrib.store.files import parts, read_info, read_table
 from gwa_attrib.store.layers import layer_by_epoch, layer_table
@@ -176,7 +176,8 @@ def table_files(run: Run, table: str) -> dict[int, list[Path]]:
     """The files of each epoch that was recorded to its end, of the observations or of the probe.
 
     Raises:
-        InputError: another table, or the run was recorded without a probe.
+        InputError: another table.
+        NotRecordedError: the run was recorded without a probe.
     """
     if table not in (OBSERVATIONS, PROBE):
         raise InputError(
@@ -185,7 +186,7 @@ def table_files(run: Run, table: str) -> dict[int, list[Path]]:
     recorded = parts(run.path / OBSERVATIONS)
     files = {epoch: paths for epoch, paths in parts(run.path / table).items() if epoch in recorded}
     if recorded and not files:
-        raise InputError(
+        raise NotRecordedError(
             expected="a run that was recorded with a probe",
             found="none",
             todo="Record it with gwa.record(..., probe=2000), or pass a loader to recorder.end_epoch(probe=...).",
