@@ -17,6 +17,7 @@ from gwa_attrib.report import report
 
 if TYPE_CHECKING:
     from gwa_attrib.analyses import rank
+    from gwa_attrib.comparison import Comparison, compare_runs
     from gwa_attrib.diagnosis import Diagnosis, doctor
     from gwa_attrib.proxies import Choice, EarlyStopping, choose_epoch, measure
     from gwa_attrib.recorder import Recorder
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Choice": "gwa_attrib.proxies",
+    "Comparison": "gwa_attrib.comparison",
     "Diagnosis": "gwa_attrib.diagnosis",
     "EarlyStopping": "gwa_attrib.proxies",
     "EpochSummary": "gwa_attrib.store",
@@ -35,6 +37,7 @@ _HOME = {
     "Run": "gwa_attrib.store",
     "Scores": "gwa_attrib.scores",
     "choose_epoch": "gwa_attrib.proxies",
+    "compare_runs": "gwa_attrib.comparison",
     "doctor": "gwa_attrib.diagnosis",
     "inspect": "gwa_attrib.store",
     "measure": "gwa_attrib.proxies",
@@ -45,6 +48,7 @@ _HOME = {
 
 __all__ = [
     "Choice",
+    "Comparison",
     "Diagnosis",
     "EarlyStopping",
     "EpochSummary",
@@ -53,6 +57,7 @@ __all__ = [
     "Scores",
     "audit",
     "choose_epoch",
+    "compare_runs",
     "doctor",
     "inspect",
     "measure",

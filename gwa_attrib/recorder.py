@@ -187,7 +187,8 @@ class Recorder:
             )
         check_loss(**self._loss, classes=classes)
         self._samples.num_classes = classes
-        self._writer.update_info({"head": batch.name, "class_names": names})
+        facts = {"head": batch.name, "head_features": batch.features.shape[1], "class_names": names}
+        self._writer.update_info(facts)
 
     def end_epoch(self, *, probe: DataLoader[Any] | None = None, **metrics: Any) -> EpochSummary:
         """Write the epoch to disk and summarise it. `metrics` (such as ``val_accuracy=0.9``) are stored beside it.

@@ -65,6 +65,23 @@ def test_rank_of_a_layer(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_stop_says_which_epoch_each_rule_would_have_chosen(folder: Path) -> None:
+    rows = {row["rule"]: row for row in json.loads(run("stop", folder, "--json").stdout)["rules"]}
+    opened = gwa.open_run(folder)
+    for rule in ("paper", "mean_alignment", "label_wave", "last"):
+        assert rows[rule]["epoch"] == gwa.choose_epoch(opened, rule).epoch
+    assert rows["validation"]["epoch"] is None
+    assert "val_accuracy" in rows["validation"]["reason"]
+    one = run("stop", folder, "--rule", "validation", "--metric", "train_accuracy")
+    assert one.returncode == 0
+    assert "train_accuracy" in one.stdout
+    for wrong, word in ((["--rule", "best"], "label_wave"), (["--rule", "validation"], "val_accuracy")):
+        done = run("stop", folder, *wrong)
+        assert done.returncode == 2
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_inspect_says_what_is_in_a_run(folder: Path) -> None:
     facts = json.loads(run("inspect", folder, "--json").stdout)
     assert (facts["samples"], facts["epochs"], facts["missing_epochs"], facts["status"]) == (200, 3, [], "complete")

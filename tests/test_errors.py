@@ -18,6 +18,7 @@ TREE = {
     "InputError": ValueError,
     "DataError": ValueError,
     "UnknownNameError": ValueError,
+    "NotRecordedError": ValueError,
     "MissingDependencyError": ValueError,
     "RecordingError": RuntimeError,
     "HeadError": RuntimeError,

@@ -17,7 +17,7 @@ LEVELS: list[list[str]] = [
     ["recorder"],
     ["recording", "diagnosis", "attributors", "evaluation", "export", "augment", "datasets", "models"],
     ["integrations", "report", "training"],
-    ["audit"],
+    ["audit", "comparison"],
     ["cli"],
 ]
 LEVEL = {part: number for number, parts in enumerate(LEVELS) for part in parts}

@@ -16,6 +16,7 @@ from gwa_attrib.store import EpochSummary, Run
 
 NAMES = [
     "Choice",
+    "Comparison",
     "Diagnosis",
     "EarlyStopping",
     "EpochSummary",
@@ -24,6 +25,7 @@ NAMES = [
     "Scores",
     "audit",
     "choose_epoch",
+    "compare_runs",
     "doctor",
     "inspect",
     "measure",
@@ -45,6 +47,9 @@ SIGNATURES: dict[str, str] = {
     "metric='val_accuracy' model=None",
     "EarlyStopping.update": "self",
     "EarlyStopping.restore": "self",
+    "compare_runs": "runs by='mean_alignment' * rule='paper' accuracy=None",
+    "Comparison": "by table",
+    "Comparison.plot": "self path",
     "Choice": "rule epoch stop measure reason also=()",
     "open_run": "path",
     "inspect": "run",

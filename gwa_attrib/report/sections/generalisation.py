@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from gwa_attrib.proxies import choices
 from gwa_attrib.report.context import Context
 from gwa_attrib.report.figure import CALM, INK, MUTED, PALE, draw, plain_axes
 from gwa_attrib.report.section import Section
@@ -52,7 +53,9 @@ def generalisation(context: Context) -> Section:
         "drawable": bool(panels),
         "best": [_best(curve, numbers) for panel in panels for curve in panel.curves if curve.marked],
         "unreliable": len(unreliable) if any(panel.unit == "GWA" for panel in panels) else 0,
-        "validated": any(len(panel.curves) > 1 for panel in panels),
+        "validated": any(len(panel.curves) > 1 for panel in panels if panel.unit == "accuracy"),
+        "probed": bool(_probe(context)),
+        "rules": _rules(context),
         "table": _table(context),
         "metrics": [visible(name) for name in context.metrics],
     }
@@ -78,12 +81,27 @@ def panels_of(context: Context) -> list[Panel]:
         Curve(shortened(visible(name), 40), context.column(name)) for name in context.metrics if is_accuracy(name)
     ]
     panels = [
-        Panel("mean alignment", (Curve("mean alignment", context.column("mean")),)),
+        Panel("mean alignment", (Curve("mean alignment", context.column("mean")), *_probe(context))),
         Panel("GWA", (Curve("GWA", gwa),)),
         Panel("accuracy", tuple(accuracies)),
     ]
     drawable = [Panel(panel.unit, tuple(curve for curve in panel.curves if curve.best is not None)) for panel in panels]
     return [panel for panel in drawable if panel.curves]
+
+
+def _probe(context: Context) -> tuple[Curve, ...]:
+    """What was measured in evaluation mode, if it was."""
+    if "probe_mean" not in context.epochs:
+        return ()
+    return (Curve("in evaluation mode", context.column("probe_mean")),)
+
+
+def _rules(context: Context) -> list[dict[str, str]]:
+    """The epoch that each stopping rule would have chosen, where it could decide."""
+    if not len(context.run.epochs()):
+        return []
+    table = choices(context.run).dropna(subset=["epoch"])
+    return [{name: str(row[name]) for name in ("rule", "epoch", "reason")} for row in table.to_dict("records")]
 
 
 def is_accuracy(name: str) -> bool:

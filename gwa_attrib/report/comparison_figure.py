@@ -1,0 +1,48 @@
+"""The picture of several runs side by side."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from gwa_attrib.report.figure import CALM, draw, plain_axes
+from gwa_attrib.report.wording import shortened, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def comparison_svg(table: pd.DataFrame, by: str) -> str:
+    """The values `by` of each run against its `accuracy` if there is one, else as bars; runs are the table's index."""
+    names = [shortened(visible(str(name)), 40) for name in table.index]
+    values = table[by].to_numpy(dtype=np.float64)
+    known = "accuracy" in table
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.subplots()
+        if known:
+            _against(axes, names, values, table["accuracy"].to_numpy(dtype=np.float64))
+        else:
+            _bars(axes, names, values)
+        axes.set_xlabel(by.replace("_", " "))
+
+    size = (720, 480) if known else (720, 80 + 30 * len(names))
+    return str(draw("comparison", f"Runs compared by {by}", size, paint))
+
+
+def _against(axes: "Axes", names: list[str], values: np.ndarray, accuracy: np.ndarray) -> None:
+    plain_axes(axes, grid="both")
+    axes.plot(values, accuracy, "o", color=CALM, markersize=7)
+    for name, x, y in zip(names, values, accuracy, strict=True):
+        axes.annotate(name, (x, y), xytext=(7, 4), textcoords="offset points", fontsize=10)
+    axes.set_ylabel("accuracy")
+    axes.margins(0.12)
+
+
+def _bars(axes: "Axes", names: list[str], values: np.ndarray) -> None:
+    plain_axes(axes, grid="x")
+    rows = np.arange(len(names))
+    axes.barh(rows, values, color=CALM, height=0.6)
+    axes.set_yticks(rows, names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
