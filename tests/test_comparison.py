@@ -63,7 +63,9 @@ def test_folders_are_runs_and_give_their_names(runs: dict[str, Run]) -> None:
 def test_the_plot_is_a_picture_with_the_names(runs: dict[str, Run], tmp_path: Path, accuracy: str | None) -> None:
     runs["<b>&"] = runs.pop("small")
     path = gwa.compare_runs(runs, accuracy=accuracy).plot(tmp_path / "comparison.svg")
-    text = "".join(ElementTree.parse(path).getroot().itertext())
+    root = ElementTree.parse(path).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg", "a browser shows it as a picture"
+    text = "".join(root.itertext())
     for name in runs:
         assert name in text
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ALONE = 'xmlns="http://www.w3.org/2000/svg" style="background: white; font-family: sans-serif"'
+"""What a picture needs that is a file, and no part of a page."""
+
+
 def comparison_svg(table: pd.DataFrame, by: str) -> str:
     """The values `by` of each run against its `accuracy` if there is one, else as bars; runs are the table's index."""
     names = [shortened(visible(str(name)), 40) for name in table.index]
@@ -28,7 +32,8 @@ def comparison_svg(table: pd.DataFrame, by: str) -> str:
         axes.set_xlabel(by.replace("_", " "))
 
     size = (720, 480) if known else (720, 80 + 30 * len(names))
-    return str(draw("comparison", f"Runs compared by {by}", size, paint))
+    svg = str(draw("comparison", f"Runs compared by {by}", size, paint))
+    return svg.replace("<svg ", f"<svg {ALONE} ", 1)
 
 
 def _against(axes: "Axes", names: list[str], values: np.ndarray, accuracy: np.ndarray) -> None:
