@@ -41,7 +41,9 @@ def read(path: Path) -> dict[Cell, dict[str, Any]]:
 def run_grid(arguments: argparse.Namespace, path: Path) -> None:
     """Train what is not done yet, until the time is over."""
     done, deadline = read(path), time.monotonic() + 60 * arguments.minutes
-    todo = [cell for cell in cells(arguments.seeds, cifar=arguments.cifar10n is not None) if cell not in done]
+    part, of = map(int, arguments.part.split("/"))
+    mine = cells(arguments.seeds, cifar=arguments.cifar10n is not None)[part::of]
+    todo = [cell for cell in mine if cell not in done]
     for number, cell in enumerate(todo):
         if time.monotonic() > deadline:
             print(f"time is over: {len(todo) - number} trainings are left", file=sys.stderr)
@@ -147,6 +149,7 @@ def main() -> None:
     parser.add_argument("--cifar10n")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--part", default="0/1", help="K/N: every Nth training from the Kth; each part its own file")
     parser.add_argument("--minutes", type=float, default=150)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--no-training", action="store_true")

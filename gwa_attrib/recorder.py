@@ -39,7 +39,7 @@ from gwa_attrib.capture.probe_recording import Look, ProbeRecording
 from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.errors import InputError, StepOrderError
 from gwa_attrib.functional.observation import observe
-from gwa_attrib.store.schema import TOP, PartName
+from gwa_attrib.store.schema import SIGNALS, TOP, PartName
 from gwa_attrib.store.summaries import COLUMNS, EpochSummary, Row, epoch_frame, epoch_row, summary_of, sums_of
 from gwa_attrib.store.writer import RunWriter
 
@@ -212,11 +212,13 @@ class Recorder:
             )
         measured = checked_metrics(metrics, COLUMNS)
         verify(self._measured, self.head)
-        table = self._buffer.table(self._epoch, self._signals)
+        every = self._buffer.table(self._epoch, SIGNALS)
+        table = every.select([name for name in every.column_names if name not in SIGNALS or name in self._signals])
         self._samples.learn_labels(table)
         seconds = time.perf_counter() - self._epoch_began
         look = self._probe.look(
             probe,
+            every,
             epoch=self._epoch,
             step=self._step,
             num_samples=self._samples.num_samples,

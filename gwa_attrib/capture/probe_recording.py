@@ -9,6 +9,7 @@ import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader
 
+from gwa_attrib.capture.consensus import Consensus
 from gwa_attrib.capture.head import HeadCapture
 from gwa_attrib.capture.layer_recording import LayerRecording
 from gwa_attrib.capture.measures import POINTS, View, measures
@@ -42,6 +43,7 @@ class ProbeRecording:
         self._probe, self._head, self._layers = probe, head, layers
         self._measures = [measures[name] for name in names]
         self._every_epoch = every_epoch
+        self._consensus = Consensus()
 
     def watch(self, loader: DataLoader[Any]) -> None:
         """The loader of the training set."""
@@ -51,6 +53,7 @@ class ProbeRecording:
     def look(
         self,
         loader: Any,
+        trained: pa.Table,
         *,
         epoch: int,
         step: int,
@@ -58,7 +61,8 @@ class ProbeRecording:
         signals: tuple[str, ...],
         loss: dict[str, Any],
     ) -> Look | None:
-        """None where there is nothing to do."""
+        """`trained` are the observations of the epoch, with all signals. None where there is nothing to look at."""
+        self._consensus.vote(trained)
         if not (self._every_epoch or loader is not None):
             return None
         began = time.perf_counter()
@@ -67,7 +71,8 @@ class ProbeRecording:
             table = self._probe.measure(name, loader, epoch=epoch, step=step, signals=signals, **loss)
             metrics = self._measured(name, loader, epoch, loss)
         seconds = time.perf_counter() - began
-        return Look(table, sums_of(table, num_samples, self._probe.changed(table), seconds), metrics)
+        agreeing = self._consensus.agreeing(table)
+        return Look(table, sums_of(table, num_samples, self._probe.changed(table), seconds, agreeing), metrics)
 
     @contextmanager
     def _paused(self) -> Iterator[None]:

@@ -61,6 +61,12 @@ def probe_label_wave(history: History) -> PerEpoch:
     return trailing_mean(history.column("probe_prediction_changes", PROBE), WINDOW)
 
 
+@proxies.register("consensus", suspect="low", source="ours: labels voted by the epochs, with the residual as weight")
+def consensus(history: History) -> PerEpoch:
+    """Accuracy in evaluation mode on labels that the training agrees on, which memorised labels have no vote in."""
+    return history.column("probe_consensus", PROBE)
+
+
 @proxies.register("train_loss", suspect="high", source="the mean training loss")
 def train_loss(history: History) -> PerEpoch:
     """Mean training loss in nats, online."""

@@ -51,6 +51,16 @@ def probe_bounded_gwa(history: History, setting: Setting) -> Choice:
     return _by_largest("probe_bounded_gwa", history, setting, "probe_bounded_gwa", reason)
 
 
+@stopping_rules.register("consensus", source="ours: see the proxy of that name; needs a probe")
+def consensus(history: History, setting: Setting) -> Choice:
+    """Largest share of the probe that is predicted as the training so far agrees; from the second epoch on."""
+    values = proxies["consensus"](history).copy()
+    values[:1] = np.nan  # in the first epoch the training has agreed on nothing yet
+    at = int(np.nanargmax(values)) if np.isfinite(values).any() else len(values) - 1
+    reason = "most predictions in evaluation mode as the training agrees"
+    return _choice("consensus", history, at, setting, "consensus", reason)
+
+
 @stopping_rules.register("label_wave", source="Yuan et al. 2024, arXiv 2502.07551")
 def label_wave(history: History, setting: Setting) -> Choice:
     """First local minimum of the prediction changes (averaged over 3 epochs): none lower in the next 5."""

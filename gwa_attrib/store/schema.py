@@ -68,6 +68,7 @@ _SUMS = [
     pa.field("rows", pa.int64()),
     pa.field("correct", pa.int64()),
     pa.field("loss_sum", pa.float64()),
+    pa.field("agreeing", pa.int64()),
     pa.field("seconds", pa.float64(), nullable=False),
 ]
 EPOCH_SCHEMA = pa.schema(

@@ -35,6 +35,8 @@ class ProbeSummary:
     """Share of the samples whose prediction is the given label."""
     prediction_changes: int | None
     """Samples whose prediction differs from that of the last probe; None in the first."""
+    consensus: float
+    """Share of the samples that are predicted as the training so far agrees: see `gwa_attrib.capture.consensus`."""
     seconds: float
     """Wall time of the probe."""
 
@@ -71,7 +73,9 @@ class EpochSummary:
     """Measured in evaluation mode at the end of the epoch, with ``gwa.record(..., probe=...)``."""
 
 
-def sums_of(table: pa.Table, num_samples: int, changed: int | None, seconds: float) -> dict[str, Any]:
+def sums_of(
+    table: pa.Table, num_samples: int, changed: int | None, seconds: float, agreeing: int | None = None
+) -> dict[str, Any]:
     """What can be added up over the processes, of the observations that one process made in an epoch."""
     alignment = torch.from_numpy(table["alignment"].to_numpy().copy())
     total = moments(alignment)
@@ -86,6 +90,7 @@ def sums_of(table: pa.Table, num_samples: int, changed: int | None, seconds: flo
         "rows": len(table),
         "correct": int(right.sum()),
         "loss_sum": float(table["loss"].to_numpy().sum(dtype=np.float64)) if "loss" in table.column_names else None,
+        "agreeing": agreeing,
         "seconds": seconds,
     }
 
@@ -121,6 +126,7 @@ def _total(rows: Sequence[Row]) -> dict[str, Any]:
         "prediction_changes": sum(changes) if changes else None,
         "loss": sum(losses) / seen if seen else math.nan,
         "accuracy": sum(row["correct"] for row in rows) / seen if seen else math.nan,
+        "consensus": sum(row.get("agreeing") or 0 for row in rows) / seen if seen else math.nan,
         "seconds": max(row["seconds"] for row in rows),
     }
 
@@ -129,6 +135,7 @@ def summary_of(rows: Sequence[Row]) -> EpochSummary:
     """One epoch from the rows of its processes."""
     total = _total(rows)
     total["online_loss"], total["online_accuracy"] = total.pop("loss"), total.pop("accuracy")
+    del total["consensus"]
     probes = [row["probe"] for row in rows if row.get("probe") is not None]
     probe = None
     if probes:
