@@ -251,6 +251,7 @@ class Recorder:
     def _close_epoch(self) -> None:
         if self._layers is not None:
             self._layers.close_epoch()
+        self._probe.close_epoch()
         self._buffer, self._measured = EpochBuffer(), []
         self._epoch, self._epoch_step = self._epoch + 1, 0
         self._epoch_began = time.perf_counter()

@@ -44,7 +44,7 @@ rows = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.one_of(eighth
 def test_is_a_plain_count(epochs: list[list[Row]]) -> None:
     consensus = Consensus()
     for epoch in epochs:
-        consensus.vote(table(epoch))
+        consensus = consensus.after(table(epoch))
     expected = counted(epochs)
     found = consensus.labels(np.arange(8))
     assert found.tolist() == [expected.get(sample, -1) for sample in range(8)]
@@ -53,9 +53,9 @@ def test_is_a_plain_count(epochs: list[list[Row]]) -> None:
 def test_a_memorised_label_does_not_outvote_what_was_said_before() -> None:
     consensus = Consensus()
     for p_label in (0.1, 0.2, 0.3):
-        consensus.vote(table([(0, 7, p_label)]))  # the label is 3, the model says 7
+        consensus = consensus.after(table([(0, 7, p_label)]))  # the label is 3, the model says 7
     for _ in range(40):
-        consensus.vote(table([(0, 3, 0.99)]))
+        consensus = consensus.after(table([(0, 3, 0.99)]))
     assert consensus.labels(np.array([0])).tolist() == [7]
     assert consensus.agreeing(table([(0, 7, 0.1)])) == 1
     assert consensus.agreeing(table([(0, 3, 0.99)])) == 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import loops
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from gwa_attrib.capture.evaluation import undisturbed
 from gwa_attrib.capture.probe import sampled
-from gwa_attrib.errors import HeadError, InputError, SampleIdError, StepOrderError
+from gwa_attrib.errors import HeadError, InputError, RunError, SampleIdError, StepOrderError
 from gwa_attrib.functional import gwa
 from gwa_attrib.recording import record
 from gwa_attrib.store import open_run
@@ -287,6 +288,32 @@ def test_a_run_without_a_probe_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="observations, probe"):
         run.trajectory("loss", table="layers")
     assert not [name for name in run.epochs().columns if name.startswith("probe")]
+
+
+def test_an_epoch_that_could_not_be_written_is_the_same_the_second_time(tmp_path: Path) -> None:
+    rows = {}
+    for name, fails in (("plain", False), ("again", True)):
+        model = Classifier()
+        with record(model, tmp_path / name, num_samples=SAMPLES, probe=9) as recorder:
+            optimizer = loops.sgd(model, 0.5)
+            for epoch in range(3):
+                for x, y in recorder.batches(loops.loader()):
+                    F.cross_entropy(model(x), y).backward()
+                    recorder.step(y)
+                    optimizer.step()
+                    optimizer.zero_grad()
+                if fails and epoch:
+                    with pytest.MonkeyPatch.context() as patch:
+                        patch.setattr("gwa_attrib.store.atomic._fsync", full_disk)
+                        pytest.raises(RunError, recorder.end_epoch)
+                recorder.end_epoch()
+        rows[name] = open_run(tmp_path / name).epochs().drop(columns=["seconds", "probe_seconds"])
+    pd.testing.assert_frame_equal(rows["again"], rows["plain"])
+    assert rows["plain"]["probe_prediction_changes"].max() > 0
+
+
+def full_disk(_: Path) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_the_probe_can_be_read_by_other_engines(tmp_path: Path) -> None:

@@ -123,13 +123,19 @@ class Probe:
         return buffer.table(epoch, signals)
 
     def changed(self, table: pa.Table) -> int | None:
-        """How many samples are predicted otherwise than in the last probe, and remember these predictions."""
-        now = pd.Series(table["pred"].to_numpy(), index=table["sample_id"].to_numpy())
-        now = now[~now.index.duplicated(keep="last")]
+        """How many samples are predicted otherwise than in the last probe they were in; None if none was in one."""
+        now = _predictions(table)
         both = now.index.intersection(self._last.index)
-        changed = int((now[both] != self._last[both]).sum()) if len(both) else None
-        self._last = now.combine_first(self._last)
-        return changed
+        return int((now[both] != self._last[both]).sum()) if len(both) else None
+
+    def remember(self, table: pa.Table) -> None:
+        """The epoch is over."""
+        self._last = _predictions(table).combine_first(self._last)
+
+
+def _predictions(table: pa.Table) -> pd.Series:
+    now = pd.Series(table["pred"].to_numpy(), index=table["sample_id"].to_numpy())
+    return now[~now.index.duplicated(keep="last")]
 
 
 def _detached(bias: Tensor | None) -> Tensor | None:

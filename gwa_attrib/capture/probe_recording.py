@@ -43,7 +43,8 @@ class ProbeRecording:
         self._probe, self._head, self._layers = probe, head, layers
         self._measures = [measures[name] for name in names]
         self._every_epoch = every_epoch
-        self._consensus = Consensus()
+        self._before = self._consensus = Consensus()
+        self._table: pa.Table | None = None
 
     def watch(self, loader: DataLoader[Any]) -> None:
         """The loader of the training set."""
@@ -62,7 +63,7 @@ class ProbeRecording:
         loss: dict[str, Any],
     ) -> Look | None:
         """`trained` are the observations of the epoch, with all signals. None where there is nothing to look at."""
-        self._consensus.vote(trained)
+        self._consensus = self._before.after(trained)
         if not (self._every_epoch or loader is not None):
             return None
         began = time.perf_counter()
@@ -72,7 +73,15 @@ class ProbeRecording:
             metrics = self._measured(name, loader, epoch, loss)
         seconds = time.perf_counter() - began
         agreeing = self._consensus.agreeing(table)
+        self._table = table
         return Look(table, sums_of(table, num_samples, self._probe.changed(table), seconds, agreeing), metrics)
+
+    def close_epoch(self) -> None:
+        """The epoch has been written. Until then a look can be repeated, and finds the same."""
+        self._before = self._consensus
+        if self._table is not None:
+            self._probe.remember(self._table)
+        self._table = None
 
     @contextmanager
     def _paused(self) -> Iterator[None]:

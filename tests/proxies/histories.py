@@ -28,6 +28,7 @@ def history(
     kurtosis: Numbers | None = None,
     changed: Sequence[int | None] | None = None,
     probe: Numbers | None = None,
+    agreeing: Sequence[int] | None = None,
     **metrics: Numbers,
 ) -> Run:
     """A run with these numbers in its epochs; `probe` gives the means of the probe."""
@@ -39,6 +40,8 @@ def history(
         row = sums(value, kurtosis[epoch] if kurtosis else 0.0, changed[epoch] if changed else None)
         of_epoch = {name: float(values[epoch]) for name, values in metrics.items() if values[epoch] is not None}
         looked = sums(probe[epoch], kurtosis[epoch] if kurtosis else 0.0) if probe else None
+        if looked is not None and agreeing is not None:
+            looked["agreeing"] = agreeing[epoch]
         writer.write_epoch(part, epoch_row(epoch, 0, row, of_epoch, looked))
     return open_run(path)
 

@@ -46,6 +46,15 @@ def test_the_probe_is_averaged_over_three_epochs(tmp_path: Path) -> None:
     assert gwa.choose_epoch(run, "probe_bounded_gwa").epoch == 2
 
 
+def test_the_consensus_leaves_the_first_epoch_out(tmp_path: Path) -> None:
+    run = history(tmp_path / "run", [0.1] * 5, probe=[0.1] * 5, agreeing=[99, 60, 80, 90, 70])
+    found = gwa.choose_epoch(run, "consensus")
+    assert (found.epoch, found.measure) == (3, "consensus")
+    assert gwa.measure(run, "consensus").tolist() == [0.99, 0.6, 0.8, 0.9, 0.7]
+    one = history(tmp_path / "one", [0.1], probe=[0.1], agreeing=[99])
+    assert gwa.choose_epoch(one, "consensus").epoch == 0
+
+
 def test_label_wave_stops_at_the_first_local_minimum(tmp_path: Path) -> None:
     """The first epoch has no changes; a lower minimum after the patience is over comes too late."""
     changed = [None, 90, 60, 30, 60, 90, 90, 90, 90, 90, 90, 0, 0, 0]
