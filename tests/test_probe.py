@@ -19,6 +19,7 @@ from gwa_attrib.capture.evaluation import undisturbed
 from gwa_attrib.capture.probe import sampled
 from gwa_attrib.errors import HeadError, InputError, RunError, SampleIdError, StepOrderError
 from gwa_attrib.functional import gwa
+from gwa_attrib.recorder import Recorder
 from gwa_attrib.recording import record
 from gwa_attrib.store import open_run
 
@@ -305,11 +306,16 @@ def test_an_epoch_that_could_not_be_written_is_the_same_the_second_time(tmp_path
                 if fails and epoch:
                     with pytest.MonkeyPatch.context() as patch:
                         patch.setattr("gwa_attrib.store.atomic._fsync", full_disk)
-                        pytest.raises(RunError, recorder.end_epoch)
+                        failed(recorder)
                 recorder.end_epoch()
         rows[name] = open_run(tmp_path / name).epochs().drop(columns=["seconds", "probe_seconds"])
     pd.testing.assert_frame_equal(rows["again"], rows["plain"])
     assert rows["plain"]["probe_prediction_changes"].max() > 0
+
+
+def failed(recorder: Recorder) -> None:
+    with pytest.raises(RunError):
+        recorder.end_epoch()
 
 
 def full_disk(_: Path) -> None:
