@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+NAMED = 12
+"""Runs up to which each has its name in the picture; of more only the best by either measure, and the worst."""
 ALONE = 'xmlns="http://www.w3.org/2000/svg" style="background: white; font-family: sans-serif"'
 """What a picture needs that is a file, and no part of a page."""
 
@@ -39,10 +41,15 @@ def comparison_svg(table: pd.DataFrame, by: str) -> str:
 def _against(axes: "Axes", names: list[str], values: np.ndarray, accuracy: np.ndarray) -> None:
     plain_axes(axes, grid="both")
     axes.plot(values, accuracy, "o", color=CALM, markersize=7)
-    for name, x, y in zip(names, values, accuracy, strict=True):
-        axes.annotate(name, (x, y), xytext=(7, 4), textcoords="offset points", fontsize=10)
+    named = range(len(names)) if len(names) <= NAMED else {int(np.nanargmax(values)), *_ends(accuracy)}
+    for i in named:
+        axes.annotate(names[i], (values[i], accuracy[i]), xytext=(7, 4), textcoords="offset points", fontsize=10)
     axes.set_ylabel("accuracy")
     axes.margins(0.12)
+
+
+def _ends(values: np.ndarray) -> tuple[int, int]:
+    return int(np.nanargmax(values)), int(np.nanargmin(values))
 
 
 def _bars(axes: "Axes", names: list[str], values: np.ndarray) -> None:
