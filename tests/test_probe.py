@@ -185,6 +185,19 @@ def test_averaged_weights_are_what_is_measured(tmp_path: Path) -> None:
     assert not np.allclose(found, of["last"], atol=1e-3)
 
 
+def test_another_model_than_the_trained_one_is_refused(tmp_path: Path) -> None:
+    model = Classifier()
+    options = {"probe": True, "probe_model": nn.Sequential(nn.Linear(loops.FEATURES, loops.CLASSES))}
+    with record(model, tmp_path / "run", num_samples=SAMPLES, **options) as recorder:
+        for x, y in recorder.batches(loops.loader()):
+            F.cross_entropy(model(x), y).backward()
+            recorder.step(y)
+        with pytest.raises(InputError, match="none of that name"):
+            recorder.end_epoch()
+        recorder._probe._probe.model = model  # nothing was lost
+        assert recorder.end_epoch().probe.n == SAMPLES
+
+
 def test_layers_are_not_recorded_from_the_probe(tmp_path: Path) -> None:
     model = Classifier(dropout=0.3)
     measures = ["gradient_disparity"]

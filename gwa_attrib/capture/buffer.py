@@ -39,10 +39,6 @@ class EpochBuffer:
         self._ids.append(sample_ids)
         self._steps.append((step, learning_rate))
 
-    def alignment(self) -> Tensor:
-        """Of every buffered observation, in the order they were made."""
-        return torch.from_numpy(self._rows.array()[:, COLUMNS.index("alignment")].copy())
-
     def table(self, epoch: int, signals: tuple[str, ...]) -> pa.Table:
         """The buffered observations in the order they were made, with the columns of the run."""
         values = self._rows.array()

@@ -69,11 +69,11 @@ class Probe:
 
     def head(self, name: str) -> nn.Linear:
         """The layer of that name in the model that is looked at."""
-        module = self.model.get_submodule(name)
+        module = dict(self.model.named_modules()).get(name)
         if not isinstance(module, nn.Linear):
             raise InputError(
                 expected=f"probe_model to have a linear layer {name!r}, as the trained model has",
-                found=type(module).__name__,
+                found="none of that name" if module is None else type(module).__name__,
                 todo="Pass an averaged copy of the model: torch.optim.swa_utils.AveragedModel(model).",
             )
         return module

@@ -47,10 +47,9 @@ def test_when_it_is_brought_over_does_not_matter(monkeypatch: pytest.MonkeyPatch
 
 
 def test_looking_changes_nothing() -> None:
-    waiting, batches = filled([3, 2])
+    waiting, _ = filled([3, 2])
     first = waiting.table(0, SIGNALS)
     assert waiting.table(0, SIGNALS).equals(first)
-    assert waiting.alignment().equal(torch.cat([b.alignment for b in batches]))
     waiting.append(observation(2), torch.tensor([7, 8]), 9, 0.1)
     assert waiting.table(0, SIGNALS).slice(0, 5).equals(first)
 
