@@ -104,7 +104,7 @@ def peak_dimension(view: View) -> dict[str, float]:
     modules = dict(view.model.named_modules())
     names = [name for name in blocks(view.model) if name in modules and name != view.head]
     found = [subsampled_two_nn(_activations(view, name)).dimension for name in names]
-    return {"pid": float(np.nan_to_num(found).max()) if found else float("nan")}
+    return {"pid": max((value for value in found if np.isfinite(value)), default=float("nan"))}
 
 
 def _activations(view: View, name: str) -> np.ndarray[Any, np.dtype[Any]]:

@@ -146,6 +146,11 @@ def test_measures_of_the_epoch_are_those_of_the_functions(tmp_path: Path) -> Non
     assert row["projected_alignment"] != pytest.approx(row["probe_mean"])
 
 
+def test_of_two_samples_there_is_no_dimension(tmp_path: Path) -> None:
+    run = loops.recorded(tmp_path / "run", epochs=1, probe=2, measures=["llid", "pid"])
+    assert run.epochs()[["llid", "pid"]].isna().all(axis=None)
+
+
 def test_equal_batches_have_no_disparity(tmp_path: Path) -> None:
     data = loops.Told()
     data.x[:] = data.x[0]
