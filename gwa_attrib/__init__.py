@@ -17,6 +17,7 @@ from gwa_attrib.report import report
 
 if TYPE_CHECKING:
     from gwa_attrib.analyses import rank
+    from gwa_attrib.attributors import attribute, self_influence
     from gwa_attrib.comparison import Comparison, compare_runs
     from gwa_attrib.diagnosis import Diagnosis, doctor
     from gwa_attrib.proxies import Choice, EarlyStopping, choose_epoch, measure
@@ -36,6 +37,7 @@ _HOME = {
     "Recorder": "gwa_attrib.recorder",
     "Run": "gwa_attrib.store",
     "Scores": "gwa_attrib.scores",
+    "attribute": "gwa_attrib.attributors",
     "choose_epoch": "gwa_attrib.proxies",
     "compare_runs": "gwa_attrib.comparison",
     "doctor": "gwa_attrib.diagnosis",
@@ -44,6 +46,7 @@ _HOME = {
     "open_run": "gwa_attrib.store",
     "rank": "gwa_attrib.analyses",
     "record": "gwa_attrib.recording",
+    "self_influence": "gwa_attrib.attributors",
 }
 
 __all__ = [
@@ -55,6 +58,7 @@ __all__ = [
     "Recorder",
     "Run",
     "Scores",
+    "attribute",
     "audit",
     "choose_epoch",
     "compare_runs",
@@ -65,6 +69,7 @@ __all__ = [
     "rank",
     "record",
     "report",
+    "self_influence",
 ]
 
 

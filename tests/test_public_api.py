@@ -23,6 +23,7 @@ NAMES = [
     "Recorder",
     "Run",
     "Scores",
+    "attribute",
     "audit",
     "choose_epoch",
     "compare_runs",
@@ -33,6 +34,7 @@ NAMES = [
     "rank",
     "record",
     "report",
+    "self_influence",
 ]
 
 SIGNATURES: dict[str, str] = {
@@ -40,6 +42,10 @@ SIGNATURES: dict[str, str] = {
     "engine='auto' optimizer=None label_smoothing=0.0 "
     "class_weight=None signals=None probe=None probe_model=None probe_forward=None measures=() "
     "keys=None columns=None config=None overwrite=False",
+    "attribute": "model loss train query method='tracin' * layers='head' checkpoints=None batch_size=256 "
+    "forward=None seed=0 **options",
+    "self_influence": "model loss train method='tracin' * layers='head' checkpoints=None batch_size=256 "
+    "forward=None seed=0 **options",
     "doctor": "model inputs * layers='all' engine='auto'",
     "measure": "run by='gwa'",
     "choose_epoch": "run rule='paper' * mode='scratch' patience=None metric='val_accuracy'",

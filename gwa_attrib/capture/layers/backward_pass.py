@@ -150,13 +150,20 @@ class BackwardPass:
 
     def gradients(self) -> Gradients:
         """Of every parameter that got a gradient, ``[sample, *shape]``; see `LayerCapture.take_gradients`."""
+        uses, formed = self.uses()
+        every = slice(0, self.samples)
+        return {name: gradient_of_uses(of_parameter, every) for name, of_parameter in uses.items()} | formed
+
+    def uses(self) -> tuple[dict[str, list[SharedUse]], Gradients]:
+        """What `gradients` is formed from: uses of layers, and the gradients found elsewhere in the graph."""
         self._finish_outputs()
         every = slice(0, self.samples)
-        formed = {name: gradient_of_uses(uses, every) for name, uses in self._uses.items()}
-        for name, pieces in self._tensors.pieces.items():
-            if pieces:
-                formed[name] = gradient_of_pieces(self._plan.parameters[name], pieces, every)
-        return formed
+        formed = {
+            name: gradient_of_pieces(self._plan.parameters[name], pieces, every)
+            for name, pieces in self._tensors.pieces.items()
+            if pieces
+        }
+        return self._uses, formed
 
     def _finish_outputs(self) -> None:
         for use, pieces in self._tensors.outputs:

@@ -21,6 +21,7 @@ from gwa_attrib.capture.layers.backward_pass import BackwardPass
 from gwa_attrib.capture.layers.mixing import BatchNorms
 from gwa_attrib.capture.layers.plan import Plan
 from gwa_attrib.capture.layers.rule import Gradients, Part
+from gwa_attrib.capture.layers.shared_weights import SharedUse
 from gwa_attrib.capture.layers.swap import can_swap, swapped
 from gwa_attrib.capture.layers.use import LayerUse
 from gwa_attrib.errors import LayerError
@@ -178,6 +179,16 @@ class LayerCapture:
         """
         try:
             return {} if self._pass is None else self._pass.gradients()
+        finally:
+            self._end_pass()
+
+    def take_uses(self) -> tuple[dict[str, list[SharedUse]], Gradients]:
+        """Input and output gradient of each use of a layer, by parameter, and the gradients of all other parameters.
+
+        As `take_gradients`, with nothing formed that need not be.
+        """
+        try:
+            return ({}, {}) if self._pass is None else self._pass.uses()
         finally:
             self._end_pass()
 

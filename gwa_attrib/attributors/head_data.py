@@ -1,0 +1,46 @@
+"""What the head of a model sees of each sample: for attributors that need features and labels only."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gwa_attrib.attributors.data import Samples
+from gwa_attrib.attributors.task import Task
+from gwa_attrib.capture.forwarding import glimpses
+from gwa_attrib.errors import HeadError
+
+
+class HeadData(NamedTuple):
+    """float64 features ``[sample, feature]`` and integer labels."""
+
+    features: Tensor
+    labels: Tensor
+
+
+def head_data(task: Task, samples: Samples, what: str) -> HeadData:
+    """Input of the layer that runs last, one row a sample.
+
+    Raises:
+        HeadError: there is no such layer, or it sees something else.
+    """
+    head = task.model.get_submodule(task.head) if task.head is not None else None
+    features, labels = [], []
+    for _, batch in task.passes(samples, what):
+        with torch.no_grad():
+            if isinstance(head, nn.Linear):
+                with glimpses(head) as seen:
+                    outputs, targets = task.forward(task.model, batch)
+                found = seen[-1].features
+                right = found.dim() == 2 and len(found) == len(outputs)
+            if not isinstance(head, nn.Linear) or not right or targets.is_floating_point() or targets.dim() != 1:
+                raise HeadError(
+                    expected="a linear head over one row of features per sample, and integer labels",
+                    found="no linear layer"
+                    if head is None
+                    else f"features {list(found.shape)}, targets {targets.dtype}",
+                    todo="Choose another method; `gwa_attrib.attributors.attributors.names()` lists them.",
+                )
+        features.append(found.double().cpu())
+        labels.append(targets.long().cpu())
+    return HeadData(torch.cat(features), torch.cat(labels))

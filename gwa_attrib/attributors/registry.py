@@ -1,0 +1,35 @@
+"""Attributors, by name: functions from a task to what answers for pairs of samples and for samples alone."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from gwa_attrib._registry import Registry
+from gwa_attrib.attributors.task import Task
+
+attributors = Registry("attributor")
+
+
+class Attributor(Protocol):
+    """A method that has been fitted to a task.
+
+    All products have one direction: positive where training on the sample lowers the loss of the query.
+    """
+
+    def pairs(self, query: Any) -> Tensor:
+        """``[train, query]``; negative is harmful."""
+        ...
+
+    def self_influence(self) -> Tensor:
+        """``[train]``: the value of each pair (sample, sample); high is suspicious."""
+        ...
+
+
+Fit = Callable[..., Attributor]
+
+
+def options_of(fit: Callable[[Task], Any]) -> tuple[str, ...]:
+    """Names of the options that a registered attributor takes."""
+    code = fit.__code__
+    return code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
