@@ -6,6 +6,7 @@ Trains each cell of the grid (see stopping_grid.py) once on all its samples, and
 validation set takes. FILE.jsonl gets one line per training, so that a run that was cut off goes on where it ended, and
 `--minutes` ends it early; rules are judged from the file alone (`--no-training`). Each criterion chooses an epoch; the
 test accuracy of that epoch is compared with the best epoch of the training on all samples, in points of accuracy.
+`--figures FOLDER` draws it.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from stopping_figures import curves_figure, regret_figure
 from stopping_grid import EPOCHS, Cell, cells, load, train
 
 from gwa_attrib.proxies import stopping_rules
@@ -153,6 +155,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=150)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--no-training", action="store_true")
+    parser.add_argument("--figures", type=Path, help="folder for regret.svg and curves.svg")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -161,6 +164,12 @@ def main() -> None:
     done = read(arguments.histories)
     rows = judged(done)
     table = summary(rows)
+    if arguments.figures is not None:
+        first = {
+            cell.setting: pd.DataFrame(line["epochs"]) for cell, line in done.items() if cell.seed == cell.held_out == 0
+        }
+        regret_figure(rows, arguments.figures / "regret.svg")
+        curves_figure(first, rows, arguments.figures / "curves.svg")
     by_setting = rows.pivot_table(index="setting", columns="criterion", values="regret").round(2)
     if arguments.json:
         seconds = sum(line["seconds"] for line in done.values())

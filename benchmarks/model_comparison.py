@@ -30,7 +30,9 @@ from gwa_attrib.augment import shift_and_flip
 from gwa_attrib.datasets.flip import flip_labels
 from gwa_attrib.proxies import proxies
 
-EPOCHS = 20
+EPOCHS = 40
+LEARNING_RATE = 0.03
+"""At the start; it follows half a cosine to zero, so that augmented models are trained to an end too."""
 PROXIES = (
     "mean_alignment", "gwa", "probe_alignment", "probe_gwa", "probe_bounded_gwa", "consensus", "projected_alignment",
     "train_loss", "train_accuracy", "label_wave", "gradient_disparity", "gradient_disparity_rescaled", "llid", "sve",
@@ -67,7 +69,8 @@ def train(config: Config, data: Data, folder: Path) -> None:
     """Record one training to `folder`, with the test accuracy as a metric that no proxy reads."""
     torch.manual_seed(0)
     model = network(config)
-    optimizer = torch.optim.SGD(model.parameters(), 0.02, momentum=0.9, weight_decay=config.weight_decay)
+    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, momentum=0.9, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
     views = torch.Generator().manual_seed(0)
     options: dict[str, Any] = {
         "probe": 2000,
@@ -84,6 +87,7 @@ def train(config: Config, data: Data, folder: Path) -> None:
                 recorder.step(data.y[ids], sample_ids=ids)
                 optimizer.step()
                 optimizer.zero_grad()
+            schedule.step()
             recorder.end_epoch(test_accuracy=accuracy(model, data.test_x, data.test_y))
 
 
@@ -91,19 +95,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--flip", type=float, default=0.0, help="share of the labels to flip")
+    parser.add_argument(
+        "--part", default="0/1", help="K/N: train every Nth model from the Kth; compare them in a last call"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     data = load(Cell("fashion", "none", "constant", batch_norm=False, seed=0, held_out=0.0), None)
     flipped, _ = flip_labels(data.y.numpy(), 10, arguments.flip, "symmetric", 0)
     data = data._replace(y=torch.from_numpy(flipped))
-    for number, config in enumerate(CONFIGS):
-        folder, half = arguments.out / config.name, arguments.out / "half"
+    part, of = map(int, arguments.part.split("/"))
+    for number, config in list(enumerate(CONFIGS))[part::of]:
+        folder, half = arguments.out / config.name, arguments.out / f"half-{part}"
         if folder.exists():
             continue
         began = time.perf_counter()
         train(config, data, half)
         shutil.move(half, folder)
         print(f"{number + 1}/{len(CONFIGS)} {config.name}: {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    if of > 1:
+        return
     runs = {config.name: gwa.open_run(arguments.out / config.name) for config in CONFIGS}
     tested = {name: float(run.epochs()["test_accuracy"].iloc[-1]) for name, run in runs.items()}
     result: dict[str, Any] = {

@@ -48,9 +48,8 @@ SIGNATURES: dict[str, str] = {
     "forward=None seed=0 **options",
     "doctor": "model inputs * layers='all' engine='auto'",
     "measure": "run by='gwa'",
-    "choose_epoch": "run rule='paper' * mode='scratch' patience=None metric='val_accuracy'",
-    "EarlyStopping": "recorder rule='paper' * mode='scratch' patience=None epochs=None "
-    "metric='val_accuracy' model=None",
+    "choose_epoch": "run rule=None * mode='scratch' patience=None metric='val_accuracy'",
+    "EarlyStopping": "recorder rule=None * mode='scratch' patience=None epochs=None metric='val_accuracy' model=None",
     "EarlyStopping.update": "self",
     "EarlyStopping.restore": "self",
     "compare_runs": "runs by='mean_alignment' * rule='paper' accuracy=None",

@@ -5,7 +5,7 @@ import pandas as pd
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.proxies.choice import Choice, Mode, Setting
 from gwa_attrib.proxies.registry import history_of
-from gwa_attrib.proxies.rules import stopping_rules
+from gwa_attrib.proxies.rules import chosen_rule, stopping_rules
 from gwa_attrib.store.run import Run
 
 
@@ -31,13 +31,18 @@ def choices(
 
 
 def choose_epoch(
-    run: Run, rule: str = "paper", *, mode: Mode = "scratch", patience: int | None = None, metric: str = "val_accuracy"
+    run: Run,
+    rule: str | None = None,
+    *,
+    mode: Mode = "scratch",
+    patience: int | None = None,
+    metric: str = "val_accuracy",
 ) -> Choice:
     """What a stopping rule chooses, had it watched the training.
 
     Args:
         run: A recorded run.
-        rule: A registered stopping rule.
+        rule: A registered stopping rule; None: "consensus" if the run has a probe, else "paper".
         mode: "scratch", or "finetune" for a model that was pretrained.
         patience: Epochs without a better one after which it would have stopped; None: the rule sees all epochs.
         metric: For the rule "validation": which metric, as passed to `end_epoch`; large is good.
@@ -49,7 +54,7 @@ def choose_epoch(
     """
     history = history_of(run)
     setting = Setting(mode, len(history.epochs), patience, metric)
-    decide = stopping_rules[rule]
+    decide = stopping_rules[chosen_rule(rule, history, setting)]
     for count in range(1, len(history.epochs)) if patience is not None else ():
         choice: Choice = decide(history.head(count), setting)
         if choice.stop:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gwa_attrib.errors import InputError, StepOrderError
 from gwa_attrib.proxies.choice import Choice, Mode, Setting
 from gwa_attrib.proxies.registry import History
-from gwa_attrib.proxies.rules import stopping_rules
+from gwa_attrib.proxies.rules import chosen_rule, stopping_rules
 from gwa_attrib.store.run import open_run
 
 
@@ -40,7 +40,7 @@ class EarlyStopping:
 
     Args:
         recorder: Of the training.
-        rule: A registered stopping rule.
+        rule: A registered stopping rule; None: "consensus" if the recorder has a probe, else "paper".
         mode: "scratch", or "finetune" for a model that was pretrained.
         patience: Epochs without a better one after which to stop; None: never (LabelWave and gradient disparity have
             their own).
@@ -56,7 +56,7 @@ class EarlyStopping:
     def __init__(
         self,
         recorder: Recording,
-        rule: str = "paper",
+        rule: str | None = None,
         *,
         mode: Mode = "scratch",
         patience: int | None = None,
@@ -65,7 +65,7 @@ class EarlyStopping:
         model: nn.Module | None = None,
     ) -> None:
         self._recorder = recorder
-        self._decide = stopping_rules[rule]
+        self._rule = None if rule is None else stopping_rules[rule].name
         self._setting = Setting(mode, epochs, patience, metric)
         self._model = recorder.model if model is None else model
         self._states: dict[int, dict[str, Any]] = {}
@@ -120,7 +120,8 @@ class EarlyStopping:
                 expected="stopper.update() after recorder.end_epoch()", found="no epoch yet", todo="End one first."
             )
         history = History(table, open_run(self._recorder.path))
-        choice: Choice = self._decide(history, self._setting)
+        rule = chosen_rule(self._rule, history, self._setting)
+        choice: Choice = stopping_rules[rule](history, self._setting)
         self._choice = choice
         now = history.epochs[-1]
         wanted = {choice.epoch, *choice.also}

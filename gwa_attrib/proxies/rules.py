@@ -16,6 +16,17 @@ SMOOTHED = 3
 """Epochs over which the alignment of the probe is averaged before its maximum is taken."""
 
 
+def chosen_rule(rule: str | None, history: History, setting: Setting) -> str:
+    """The rule that was asked for; of None the best that was recorded: "consensus" with a probe, else "paper".
+
+    Fine-tuning is the paper's: none of the others has been measured on it.
+    """
+    if rule is not None:
+        return rule
+    probed = "probe_consensus" in history.table and history.table["probe_consensus"].notna().any()
+    return "consensus" if probed and setting.mode == "scratch" else "paper"
+
+
 @stopping_rules.register("paper", source="Hölzl et al. 2025, arXiv 2510.25480")
 def paper(history: History, setting: Setting) -> Choice:
     """Largest GWA, online, after the warm-up; by mean alignment where GWA is near its pole in any of those epochs."""

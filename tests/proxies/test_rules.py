@@ -55,6 +55,15 @@ def test_the_consensus_leaves_the_first_epoch_out(tmp_path: Path) -> None:
     assert gwa.choose_epoch(one, "consensus").epoch == 0
 
 
+def test_without_a_name_the_best_that_was_recorded_decides(tmp_path: Path) -> None:
+    plain = history(tmp_path / "plain", [0.1, 0.3, 0.2])
+    assert gwa.choose_epoch(plain).rule == "paper"
+    probed = history(tmp_path / "probed", [0.1, 0.3, 0.2], probe=[0.1] * 3, agreeing=[0, 50, 60])
+    assert (gwa.choose_epoch(probed).rule, gwa.choose_epoch(probed).epoch) == ("consensus", 2)
+    assert gwa.choose_epoch(probed, mode="finetune").rule == "paper"
+    assert gwa.choose_epoch(probed, "paper").epoch == 1
+
+
 def test_label_wave_stops_at_the_first_local_minimum(tmp_path: Path) -> None:
     """The first epoch has no changes; a lower minimum after the patience is over comes too late."""
     changed = [None, 90, 60, 30, 60, 90, 90, 90, 90, 90, 90, 0, 0, 0]
