@@ -95,9 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--flip", type=float, default=0.0, help="share of the labels to flip")
-    parser.add_argument(
-        "--part", default="0/1", help="K/N: train every Nth model from the Kth; compare them in a last call"
-    )
+    parser.add_argument("--part", default="0/1", help="K/N: only train every Nth model from the Kth")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     data = load(Cell("fashion", "none", "constant", batch_norm=False, seed=0, held_out=0.0), None)
