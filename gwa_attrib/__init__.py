@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gwa_attrib.attributors import attribute, self_influence
     from gwa_attrib.comparison import Comparison, compare_runs
     from gwa_attrib.diagnosis import Diagnosis, doctor
+    from gwa_attrib.method_comparison import MethodComparison, compare
     from gwa_attrib.proxies import Choice, EarlyStopping, choose_epoch, measure
     from gwa_attrib.recorder import Recorder
     from gwa_attrib.recording import record
@@ -34,11 +35,13 @@ _HOME = {
     "Diagnosis": "gwa_attrib.diagnosis",
     "EarlyStopping": "gwa_attrib.proxies",
     "EpochSummary": "gwa_attrib.store",
+    "MethodComparison": "gwa_attrib.method_comparison",
     "Recorder": "gwa_attrib.recorder",
     "Run": "gwa_attrib.store",
     "Scores": "gwa_attrib.scores",
     "attribute": "gwa_attrib.attributors",
     "choose_epoch": "gwa_attrib.proxies",
+    "compare": "gwa_attrib.method_comparison",
     "compare_runs": "gwa_attrib.comparison",
     "doctor": "gwa_attrib.diagnosis",
     "inspect": "gwa_attrib.store",
@@ -55,12 +58,14 @@ __all__ = [
     "Diagnosis",
     "EarlyStopping",
     "EpochSummary",
+    "MethodComparison",
     "Recorder",
     "Run",
     "Scores",
     "attribute",
     "audit",
     "choose_epoch",
+    "compare",
     "compare_runs",
     "doctor",
     "inspect",

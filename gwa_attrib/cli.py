@@ -183,6 +183,33 @@ def stop(
 
 
 @app.command()
+def compare(
+    run: RunFolder,
+    truth: Annotated[str, typer.Option(help="Column of the run with verified labels; label_before_flip after --flip.")],
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(help="Repeat for each: aum, ekfac:linear...; all but the slowest if left out."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report; RUN/compare by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare methods on how well they find wrong labels that are known, and on what they cost."""
+    opened = gwa.open_run(run)
+    compared = gwa.compare(opened, truth, methods)
+    page = compared.write(out or run / "compare")
+    if as_json:
+        rows = json.loads(compared.table.reset_index().to_json(orient="records"))
+        _print_json({**compared.facts, "methods": rows, "skipped": dict(compared.skipped), "report": str(page)})
+        return
+    shown = ["auroc", "average_precision", "recall_at_10_percent", "seconds", "megabytes", "trainings"]
+    if len(compared.table):
+        print(compared.table[shown].round(3).to_string())
+    for name, reason in compared.skipped.items():
+        print(f"not run: {name}: {reason}")
+    print(page)
+
+
+@app.command()
 def doctor(
     factory: Annotated[
         str,

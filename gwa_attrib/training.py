@@ -17,8 +17,11 @@ from gwa_attrib.augment import shift_and_flip
 from gwa_attrib.errors import InputError
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.recording import record
+from gwa_attrib.store.checkpoints import save_checkpoint
 
 Budget = Literal["fast", "normal", "thorough"]
+CHECKPOINTS = 5
+"""How many states of the model are kept beside the run, for attribution over checkpoints."""
 BUDGETS: tuple[Budget, ...] = ("fast", "normal", "thorough")
 
 
@@ -92,6 +95,7 @@ def fit(
     views = torch.Generator().manual_seed(seed + 1)
     recorder = record(model, path, num_samples=len(labels), optimizer=optimizer, **recording)
     progress = tqdm(total=plan.epochs * len(loader), desc="training", unit="batch", disable=None)
+    keep = kept_epochs(plan.epochs)
     model.train()
     with progress, recorder:
         for _ in range(plan.epochs):
@@ -107,8 +111,19 @@ def fit(
                 right += int((logits.detach().argmax(dim=1) == y).sum())
                 progress.update()
             summary = recorder.end_epoch(train_accuracy=right / len(labels))
+            if summary.epoch in keep:
+                save_checkpoint(recorder.path, summary.epoch, model.state_dict())
             progress.set_postfix(alignment=f"{summary.mean:.3f}", accuracy=f"{right / len(labels):.3f}")
     return recorder
+
+
+def kept_epochs(epochs: int, count: int = CHECKPOINTS) -> set[int]:
+    """After which epochs weights are kept: evenly spaced, the last among them.
+
+    >>> sorted(kept_epochs(25)), sorted(kept_epochs(2))
+    ([4, 9, 14, 19, 24], [0, 1])
+    """
+    return {round(epochs * (i + 1) / min(count, epochs)) - 1 for i in range(min(count, epochs))}
 
 
 def _optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:

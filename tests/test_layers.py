@@ -10,7 +10,7 @@ import gwa_attrib
 
 PACKAGE = Path(gwa_attrib.__file__).parent
 LEVELS: list[list[str]] = [
-    ["errors"],
+    ["errors", "cost"],
     ["_registry", "functional"],
     ["scores", "store"],
     ["capture", "analyses", "proxies"],
@@ -18,6 +18,8 @@ LEVELS: list[list[str]] = [
     ["recording", "diagnosis", "attributors", "evaluation", "export", "augment", "datasets", "models"],
     ["integrations", "report", "training"],
     ["audit", "comparison"],
+    ["audited_model"],
+    ["method_comparison"],
     ["cli"],
 ]
 LEVEL = {part: number for number, parts in enumerate(LEVELS) for part in parts}

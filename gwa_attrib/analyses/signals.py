@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gwa_attrib.analyses.registry import analyses, scores_of
+from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.functional import trajectory
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.run import Run
@@ -79,6 +80,21 @@ def loss(run: Run) -> Scores:
 def el2n(run: Run) -> Scores:
     """Mean over the epochs of the distance between the probabilities and the one-hot label, in [0, √2]."""
     return scores_of(run, "el2n", trajectory.average(_matrix(run, "el2n")).numpy())
+
+
+@analyses.register("head_tracin", suspect="high", source="TracIn self-influence: Pruthi et al. 2020, arXiv 2002.08484")
+def head_tracin(run: Run) -> Scores:
+    """Sum over the epochs of learning rate times squared gradient norm of the head's kernel; needs the optimizer."""
+    rates = _matrix(run, "learning_rate")
+    if rates.isnan().all():
+        raise NotRecordedError(
+            expected="learning rates in the run",
+            found="none",
+            todo="Record it with gwa.record(..., optimizer=optimizer).",
+        )
+    values = (rates * _matrix(run, "grad_norm").square()).nan_to_num().sum(dim=0)
+    never = rates.isnan().all(dim=0)
+    return scores_of(run, "head_tracin", torch.where(never, torch.nan, values).numpy())
 
 
 @analyses.register("grand", suspect="high", source="Paul et al. 2021, arXiv 2107.07075")

@@ -19,13 +19,9 @@ class KroneckerBasis:
     of_outputs: Float[Tensor, "output output"]
     of_inputs: Float[Tensor, "feature feature"]
 
-    def turned(self, gradient: Float[Tensor, "sample output feature"]) -> Float[Tensor, "sample output feature"]:
-        """``Q_Sᵀ G Q_A``."""
-        return self.of_outputs.T @ gradient @ self.of_inputs
-
-    def back(self, turned: Float[Tensor, "sample output feature"]) -> Float[Tensor, "sample output feature"]:
-        """``Q_S G Q_Aᵀ``."""
-        return self.of_outputs @ turned @ self.of_inputs.T
+    def to(self, dtype: torch.dtype) -> "KroneckerBasis":
+        """In another precision."""
+        return KroneckerBasis(self.of_outputs.to(dtype), self.of_inputs.to(dtype))
 
 
 def kronecker_basis(

@@ -15,25 +15,20 @@ from gwa_attrib.report.section import Section
 from gwa_attrib.report.wording import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
+NONE = "'none'"
 STYLES = ("page.css", "gallery.css")
 SCRIPTS = ("decisions.js", "gallery.js", "table.js")
 
 
 def render(context: Context, sections: Sequence[Section]) -> str:
     """The whole HTML document."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = environment()
     bodies = [
-        (section, Markup(environment.get_template(f"sections/{section.name}.html").render(section.values)))
+        (section, Markup(templates.get_template(f"sections/{section.name}.html").render(section.values)))
         for section in sections
     ]
-    styles, scripts = _texts(STYLES), _texts(SCRIPTS)
-    return environment.get_template("page.html").render(
+    styles, scripts = texts(STYLES), texts(SCRIPTS)
+    return templates.get_template("page.html").render(
         title=visible(context.run.path.name),
         samples=len(context.run.sample_ids),
         classes=len(context.run.class_names),
@@ -48,6 +43,17 @@ def render(context: Context, sections: Sequence[Section]) -> str:
     )
 
 
+def environment() -> Environment:
+    """The templates, with every value escaped."""
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
     """Content-Security-Policy: pictures, and the very styles and scripts, that are in the page; nothing else."""
     return "; ".join(
@@ -55,7 +61,7 @@ def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
             "default-src 'none'",
             "img-src data:",
             f"style-src {' '.join(map(_hash, styles))}",
-            f"script-src {' '.join(map(_hash, scripts))}",
+            f"script-src {' '.join(map(_hash, scripts)) or NONE}",
             "base-uri 'none'",
             "form-action 'none'",
             "require-trusted-types-for 'script'",
@@ -84,7 +90,8 @@ def facts(context: Context) -> dict[str, Any]:
     }
 
 
-def _texts(names: Sequence[str]) -> list[Markup]:
+def texts(names: Sequence[str]) -> list[Markup]:
+    """Files of the page, as they are."""
     return [Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in names]
 
 

@@ -3,7 +3,18 @@
 from pathlib import Path
 
 from gwa_attrib.errors import RunError, RunExistsError
-from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, RUN_FILE, SAMPLES_FILE, TMP, PartName
+from gwa_attrib.store.checkpoints import checkpoint_epoch
+from gwa_attrib.store.schema import (
+    CHECKPOINTS,
+    EPOCHS,
+    LAYERS,
+    OBSERVATIONS,
+    PROBE,
+    RUN_FILE,
+    SAMPLES_FILE,
+    TMP,
+    PartName,
+)
 
 
 def claim(root: Path, *, overwrite: bool) -> None:
@@ -42,7 +53,8 @@ def claim(root: Path, *, overwrite: bool) -> None:
 
 def _files_of_run(root: Path) -> list[Path]:
     """What a recorder wrote; run.json last, so that a deletion that fails half-way can be repeated."""
-    folders = (OBSERVATIONS, LAYERS, EPOCHS)
+    folders = (OBSERVATIONS, LAYERS, PROBE, EPOCHS)
     parts = [path for folder in folders for path in (root / folder).glob("*") if PartName.parse(path)]
+    states = [path for path in (root / CHECKPOINTS).glob("*.pt") if checkpoint_epoch(path) is not None]
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
-    return [*parts, *halves, root / SAMPLES_FILE, root / RUN_FILE]
+    return [*parts, *states, *halves, root / SAMPLES_FILE, root / RUN_FILE]

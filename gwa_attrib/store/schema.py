@@ -7,6 +7,7 @@
     observations/epoch=00007-rank=00000-a0.parquet    one row per sample seen in the epoch
     layers/epoch=00007-rank=00000-a0.parquet          one row per sample and layer, if layers were recorded
     probe/epoch=00007-rank=00000-a0.parquet           one row per sample measured in evaluation mode
+    checkpoints/epoch=00007.pt                        weights at the end of the epoch, where an audit kept them
     epochs/epoch=00007-rank=00000-a0.parquet          one row: moments of the alignment, metrics, seconds
     _tmp/                                             half-written files, never read
 """
@@ -25,6 +26,7 @@ OBSERVATIONS = "observations"
 EPOCHS = "epochs"
 LAYERS = "layers"
 PROBE = "probe"
+CHECKPOINTS = "checkpoints"
 TMP = "_tmp"
 
 TOP = 5

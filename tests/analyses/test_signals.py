@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
-from gwa_attrib.errors import RunFormatError, UnknownNameError
+from gwa_attrib.errors import NotRecordedError, RunFormatError, UnknownNameError
 
 EPOCHS, SAMPLES, CLASSES = 4, 61, 3
 
@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> gwa.Run:
     model = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, CLASSES))
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     path = tmp_path_factory.mktemp("runs") / "run"
-    with gwa.record(model, path, num_samples=SAMPLES) as recorder:
+    with gwa.record(model, path, num_samples=SAMPLES, optimizer=optimizer) as recorder:
         for _ in range(EPOCHS):
             for xb, yb in recorder.batches(DataLoader(TensorDataset(x, y), 16, shuffle=True, drop_last=True)):
                 F.cross_entropy(model(xb), yb).backward()
@@ -56,6 +56,22 @@ def test_a_mean_is_the_mean_of_what_was_seen(run: gwa.Run, name: str) -> None:
     rows = run.observations().to_pandas().groupby("sample_id")[MEANS[name]].mean()
     scores = gwa.rank(run, name)
     np.testing.assert_allclose(scores.values[rows.index], rows, rtol=1e-5)
+
+
+def test_head_tracin_sums_the_squared_norms_with_the_learning_rates(run: gwa.Run) -> None:
+    rows = run.observations().to_pandas()
+    expected = (rows["learning_rate"] * rows["grad_norm"] ** 2).groupby(rows["sample_id"]).sum()
+    np.testing.assert_allclose(gwa.rank(run, "head_tracin").values[expected.index], expected, rtol=1e-5)
+
+
+def test_head_tracin_needs_the_optimizer(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    with gwa.record(model, tmp_path / "run", num_samples=4) as recorder:
+        F.cross_entropy(model(torch.randn(4, 2)), torch.tensor([0, 1, 0, 1])).backward()
+        recorder.step(torch.tensor([0, 1, 0, 1]), sample_ids=[0, 1, 2, 3])
+        recorder.end_epoch()
+    with pytest.raises(NotRecordedError, match="optimizer=optimizer"):
+        gwa.rank(gwa.open_run(tmp_path / "run"), "head_tracin")
 
 
 def test_forgetting_counts_steps_from_right_to_wrong(run: gwa.Run) -> None:

@@ -1,11 +1,14 @@
 """Where a run may be written, what overwriting deletes, and which files belong to a run."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from gwa_attrib.errors import RunError, RunExistsError
 from gwa_attrib.store import open_run
+from gwa_attrib.store.checkpoints import checkpoints, save_checkpoint
 from gwa_attrib.store.new_run import new_info
 from gwa_attrib.store.schema import SIGNALS, PartName
 from gwa_attrib.store.writer import RunWriter
@@ -67,10 +70,16 @@ def test_overwriting_leaves_foreign_files_alone(tmp_path: Path) -> None:
 def test_overwriting_leaves_nothing_of_the_old_run(tmp_path: Path) -> None:
     old = runs.three_epochs(tmp_path / "run")
     (tmp_path / "run" / "_tmp").mkdir(exist_ok=True)
+    observations = next((tmp_path / "run" / "observations").glob("*.parquet"))
+    (tmp_path / "run" / "probe").mkdir()
+    shutil.copy(observations, tmp_path / "run" / "probe" / observations.name)
+    kept = save_checkpoint(tmp_path / "run", 2, {"weight": torch.zeros(2)})
+    assert checkpoints(tmp_path / "run") == {2: kept}
     overwrite(tmp_path / "run")
     new = open_run(tmp_path / "run")
     assert new.info["run_id"] != old.info["run_id"]
     assert not list((tmp_path / "run").rglob("*.parquet"))
+    assert checkpoints(tmp_path / "run") == {}
 
 
 def test_overwriting_never_mixes_two_runs(tmp_path: Path) -> None:

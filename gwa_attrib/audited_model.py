@@ -1,0 +1,62 @@
+"""The model and the training samples of an audited run, as they were: for methods that need more than the run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gwa_attrib.audit import read_again
+from gwa_attrib.datasets import encode
+from gwa_attrib.errors import NotRecordedError
+from gwa_attrib.models import build_model
+from gwa_attrib.store.checkpoints import checkpoints
+from gwa_attrib.store.run import Run
+
+
+@dataclass(frozen=True)
+class AuditedModel:
+    """What the audit trained, and on what."""
+
+    model: nn.Module
+    """With the weights at the end of the training."""
+    inputs: Tensor
+    labels: Tensor
+    checkpoints: tuple[Path, ...]
+    """State dicts, oldest first; the last is the model's own."""
+    learning_rates: tuple[float, ...]
+    """In the epoch that ended with each checkpoint: the mean."""
+
+
+def audited_model(run: Run) -> AuditedModel:
+    """Rebuilt from the run.
+
+    Raises:
+        NotRecordedError: the run is none of an audit, kept no weights, or its data cannot be read any more.
+    """
+    data, note = read_again(run)
+    if data is None:
+        raise NotRecordedError(expected="the training samples of the run", found=note, todo="Audit the data again.")
+    states = checkpoints(run.path)
+    if not states:
+        raise NotRecordedError(
+            expected="weights of the model beside the run",
+            found="none: it was audited by an earlier version",
+            todo="Audit the data again.",
+        )
+    config: dict[str, Any] = run.info["config"]
+    inputs = encode(data)
+    shape = tuple(inputs.shape[1:])
+    model = build_model(config["model"], data.kind, shape, len(data.class_names), config["plan"]["width"])
+    model.load_state_dict(torch.load(states[max(states)], weights_only=True))
+    rates = np.nanmean(run.trajectory("learning_rate"), axis=1)
+    of_epoch = dict(zip(run.epoch_numbers, rates.tolist(), strict=True))
+    return AuditedModel(
+        model.eval(),
+        inputs,
+        torch.from_numpy(data.labels),
+        tuple(states.values()),
+        tuple(of_epoch[epoch] for epoch in states),
+    )

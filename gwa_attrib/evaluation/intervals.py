@@ -1,0 +1,101 @@
+"""How sure the metrics of a ranking are: bootstrap over the samples."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from gwa_attrib.errors import InputError
+from gwa_attrib.scores import Scores
+
+DRAWS = 1000
+TOGETHER = 4_000_000
+"""Numbers that are worked on at a time."""
+Interval = tuple[float, float]
+
+
+def mislabel_intervals(
+    scores: Scores, is_error: Bool[np.ndarray, " train"], *, draws: int = DRAWS, seed: int = 0, level: float = 0.95
+) -> dict[str, Interval]:
+    """Percentile intervals of the metrics of `mislabel_metrics`, the samples drawn again with replacement.
+
+    The same seed draws the same samples, so that methods are compared on the same ones. NaN where all or none are
+    errors.
+
+    Raises:
+        InputError: not one truth value per sample.
+    """
+    if len(is_error) != len(scores):
+        raise InputError(
+            expected=f"one truth value per sample, {len(scores)}", found=f"{len(is_error)}", todo="Align them by row."
+        )
+    order = scores.order()
+    wrong, ranks = is_error[order], scores.ranks()[order]
+    last_of_tie = np.flatnonzero(np.r_[ranks[1:] != ranks[:-1], True])
+    found = [metrics_of_counts(counts[:, order], wrong, last_of_tie) for counts in _counts(len(scores), draws, seed)]
+    return {name: _percentiles(np.concatenate([part[name] for part in found]), level) for name in found[0]}
+
+
+def _percentiles(values: Float[np.ndarray, " draw"], level: float) -> Interval:
+    if not np.isfinite(values).any():
+        return math.nan, math.nan
+    low, high = np.nanquantile(values, ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)
+
+
+def _counts(samples: int, draws: int, seed: int) -> Iterator[Int[np.ndarray, "draw sample"]]:
+    """How often each sample is in each draw."""
+    generator = np.random.default_rng(seed)
+    step = max(1, TOGETHER // max(1, samples))
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        drawn = generator.integers(0, samples, (rows, samples)) + samples * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * samples).reshape(rows, samples)
+
+
+def metrics_of_counts(
+    counts: Int[np.ndarray, "draw sample"], wrong: Bool[np.ndarray, " sample"], last_of_tie: Int[np.ndarray, " tie"]
+) -> dict[str, Float[np.ndarray, " draw"]]:
+    """The metrics where sample i, of samples ordered from the worst, counts `counts[:, i]` times.
+
+    AUROC and average precision as scikit-learn has them: equal values count as one threshold, the last of which stands
+    at `last_of_tie`. The others look at the samples in their order.
+    """
+    hits, seen = np.cumsum(counts * wrong, axis=1), np.cumsum(counts, axis=1)
+    errors, total = hits[:, -1].astype(np.float64), seen[:, -1].astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        at, of = hits[:, last_of_tie], seen[:, last_of_tie]
+        gained = np.diff(at, axis=1, prepend=0)
+        passed = of - at
+        before = passed - np.diff(passed, axis=1, prepend=0) / 2
+        auroc = 1.0 - (gained * before).sum(axis=1) / (errors * (total - errors))
+        precision = np.where(of > 0, at / np.maximum(of, 1), 0.0)
+        average_precision = (precision * gained).sum(axis=1) / errors
+        auroc[(errors == 0) | (errors == total)] = np.nan
+        average_precision[(errors == 0) | (errors == total)] = np.nan
+        within = {k: _hits_within(hits, seen, counts, wrong, np.round(k * total)) / errors for k in (0.1, 0.2)}
+        within_errors = _hits_within(hits, seen, counts, wrong, errors) / errors
+    return {
+        "auroc": auroc,
+        "average_precision": average_precision,
+        "precision_at_errors": within_errors,
+        "recall_at_10_percent": within[0.1],
+        "recall_at_20_percent": within[0.2],
+    }
+
+
+def _hits_within(
+    hits: Int[np.ndarray, "draw sample"],
+    seen: Int[np.ndarray, "draw sample"],
+    counts: Int[np.ndarray, "draw sample"],
+    wrong: Bool[np.ndarray, " sample"],
+    inspected: Float[np.ndarray, " draw"],
+) -> Float[np.ndarray, " draw"]:
+    """Errors among the first `inspected`; a sample that counts several times may be looked at in part."""
+    rows = np.arange(len(hits))
+    at = np.minimum((seen < inspected[:, None]).sum(axis=1), hits.shape[1] - 1)
+    over = seen[rows, at] - inspected
+    found: np.ndarray[Any, np.dtype[np.float64]] = hits[rows, at] - np.clip(over, 0, counts[rows, at]) * wrong[at]
+    return found

@@ -1,0 +1,82 @@
+"""Pictures of a comparison of methods: what is found for how much looking, and who agrees with whom."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from gwa_attrib.report.figure import CALM, PALE, SUSPECT, draw, plain_axes
+from gwa_attrib.scores import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAMED = ("mislabeled", "alignment")
+"""Ours: drawn thick, whatever their place."""
+BEST = 3
+"""Of the others, how many of the best have a colour and a name."""
+LOOKS = ((CALM, "--"), ("#5a7d2a", "-."), ("#7a4b94", ":"))
+
+
+def recall_svg(
+    scores: Mapping[str, Scores], known: np.ndarray[Any, Any], is_error: np.ndarray[Any, Any]
+) -> Markup | None:
+    """Share of the wrong labels found against the share of the samples looked at; `scores` best first.
+
+    None where there is nothing to find.
+    """
+    if not scores or not is_error.any():
+        return None
+    best = [name for name in scores if name not in NAMED][:BEST]
+    share = np.arange(1, len(is_error) + 1) / len(is_error)
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.subplots()
+        plain_axes(axes, grid="both")
+        for name in reversed(list(scores)):
+            some = Scores(
+                scores[name].values[known], np.arange(len(is_error)), method=name, suspect=scores[name].suspect
+            )
+            found = np.cumsum(is_error[some.order()]) / is_error.sum()
+            if name in NAMED:
+                line = "-" if name == NAMED[0] else (0, (5, 1))
+                axes.plot(share, found, color=SUSPECT, lw=2.4, ls=line, label=name, zorder=4)
+            elif name in best:
+                colour, dashes = LOOKS[best.index(name)]
+                axes.plot(share, found, color=colour, lw=1.8, ls=dashes, label=name, zorder=3)
+            else:
+                axes.plot(share, found, color=PALE, lw=1, zorder=1)
+        rate = float(is_error.mean())
+        axes.plot([0, rate, 1], [0, 1, 1], color="k", lw=0.8, ls=(0, (1, 2)), label="perfect")
+        axes.set_xlim(0, min(1.0, max(0.3, 4 * rate)))
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("share of the samples looked at, worst first")
+        axes.set_ylabel("share of the wrong labels found")
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles[::-1], labels[::-1], loc="lower right")
+
+    return draw("recall", "Wrong labels found against samples looked at", (720, 440), paint)
+
+
+def agreement_svg(agreement: pd.DataFrame) -> Markup | None:
+    """Heat map of rank correlations; None for less than two methods."""
+    if len(agreement) < 2:
+        return None
+    names, values = [str(name) for name in agreement.index], agreement.to_numpy(dtype=np.float64)
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.subplots()
+        axes.imshow(values, cmap="RdBu", vmin=-1, vmax=1)
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+        axes.tick_params(length=0, labelsize=10)
+        axes.spines[:].set_visible(False)
+        for (i, j), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                colour = "white" if abs(value) > 0.7 else "#1d2733"
+                axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=colour)
+
+    size = 170 + 26 * len(names)
+    return draw("agreement", "Rank correlation of the methods", (size, size), paint)

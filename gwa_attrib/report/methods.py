@@ -1,0 +1,125 @@
+"""The comparison of methods on paper: a page with figures, the same table as Markdown, and parquet for programs."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from gwa_attrib import __version__
+from gwa_attrib.report.build import write_whole
+from gwa_attrib.report.method_figures import agreement_svg, recall_svg
+from gwa_attrib.report.page import environment, policy, texts
+from gwa_attrib.report.wording import visible
+from gwa_attrib.scores import Scores
+
+SHOWN = {
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "precision_at_errors": "Precision at the true count",
+    "recall_at_10_percent": "Found in 10 %",
+    "recall_at_20_percent": "Found in 20 %",
+}
+"""Metrics and their headings; high is good in all of them."""
+
+
+class Compared(Protocol):
+    """What is needed of a comparison."""
+
+    @property
+    def table(self) -> pd.DataFrame: ...
+    @property
+    def skipped(self) -> Mapping[str, str]: ...
+    @property
+    def scores(self) -> Mapping[str, Scores]: ...
+    @property
+    def is_error(self) -> np.ndarray[Any, Any]: ...
+    @property
+    def known(self) -> np.ndarray[Any, Any]: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+    @property
+    def agreement(self) -> pd.DataFrame: ...
+
+
+def write_methods(compared: Compared, folder: Path) -> Path:
+    """Write report.html, report.md, table.parquet and scores.parquet.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    from gwa_attrib.export import write_frame
+
+    write_whole(folder / "report.html", page(compared))
+    write_whole(folder / "report.md", markdown(compared))
+    write_frame(compared.table, folder / "table.parquet")
+    columns = {name: scores.values for name, scores in compared.scores.items()}
+    if compared.scores:
+        ids = next(iter(compared.scores.values())).sample_ids
+        write_frame(pd.DataFrame(columns, index=pd.Index(ids, name="sample_id")), folder / "scores.parquet")
+    return folder / "report.html"
+
+
+def command(compared: Compared) -> str:
+    """What makes the comparison again."""
+    run, truth = (shlex.quote(str(compared.facts[name])) for name in ("run", "truth"))
+    return f"gwa-attrib compare {run} --truth {truth}"
+
+
+def rows_of(compared: Compared) -> list[dict[str, Any]]:
+    """Each method as text: metrics with their intervals, cost, source."""
+    rows = []
+    for name, row in compared.table.iterrows():
+        cells = [
+            {"value": f"{row[metric]:.3f}", "interval": f"{row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f}"}
+            for metric in SHOWN
+        ]
+        cost = {"seconds": f"{row['seconds']:.1f}", "megabytes": f"{row['megabytes']:.0f}"}
+        facts = {"trainings": str(row["trainings"]), "source": row["source"]}
+        rows.append({"method": str(name), "cells": cells, **cost, **facts})
+    return rows
+
+
+def markdown(compared: Compared) -> str:
+    """The table and what was skipped."""
+    facts = compared.facts
+    heads = ["Method", *SHOWN.values(), "Seconds", "MB", "Trainings", "Source"]
+    counts = f"{facts['samples']:,} samples, {facts['errors']:,} wrong labels (`{facts['truth']}`)"
+    lines = [
+        f"# Methods on {visible(str(facts['run']))}",
+        "",
+        f"{counts}, {facts['epochs']} epochs. Intervals: 95 %, bootstrap over the samples, the same draws for every "
+        "method. Seconds and memory: beyond the training.",
+        "",
+        f"`{command(compared)}`",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|---" * len(heads) + "|",
+    ]
+    for row in rows_of(compared):
+        cells = [f"{cell['value']} ({cell['interval']})" for cell in row["cells"]]
+        cost = [row["seconds"], row["megabytes"], row["trainings"]]
+        lines.append("| " + " | ".join([row["method"], *cells, *cost, row["source"]]) + " |")
+    if compared.skipped:
+        lines += ["", "Not run:", "", *(f"- `{name}`: {reason}" for name, reason in compared.skipped.items())]
+    return "\n".join(lines) + "\n"
+
+
+def page(compared: Compared) -> str:
+    """The whole HTML document."""
+    styles = texts(("page.css",))
+    order = list(compared.table.index)
+    return environment().get_template("methods_page.html").render(
+        facts={**compared.facts, "run": visible(str(compared.facts["run"]))},
+        heads=list(SHOWN.values()),
+        rows=rows_of(compared),
+        skipped=compared.skipped,
+        recall=recall_svg({name: compared.scores[name] for name in order}, compared.known, compared.is_error),
+        agreement=agreement_svg(compared.agreement),
+        command=command(compared),
+        styles=styles,
+        policy=policy(styles, ()),
+        version=__version__,
+    )  # fmt: skip
