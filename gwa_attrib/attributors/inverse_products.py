@@ -12,7 +12,7 @@ Inverse = Callable[[Tensor], Tensor]
 """Each row times the inverse of the damped curvature, ``[vector, size] -> [vector, size]``."""
 Fit = Callable[[Task], Inverse]
 DAMPING = 0.1
-"""Of the mean diagonal of the curvature, unless the user says otherwise: what kronfluence (2308.03296) takes."""
+"""Of the mean diagonal of the curvature, unless the user says otherwise (Grosse et al. 2023, 2308.03296)."""
 
 
 class InverseProducts:

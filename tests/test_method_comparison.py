@@ -1,0 +1,153 @@
+"""Methods compared on a run: the numbers are those of each method alone, and nothing goes missing silently."""
+
+import html
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from analyses.synthetic import run_from_probabilities
+from typer.testing import CliRunner
+
+import gwa_attrib as gwa
+from gwa_attrib.analyses import analyses
+from gwa_attrib.attributors import attributors
+from gwa_attrib.audited_model import audited_model
+from gwa_attrib.cli import app
+from gwa_attrib.cost import measured
+from gwa_attrib.errors import InputError, NotRecordedError, UnknownNameError
+from gwa_attrib.evaluation import mislabel_metrics
+from gwa_attrib.method_comparison import METRICS, NOT_ALONE, SLOW, WIDER
+from gwa_attrib.training import kept_epochs
+
+FEW = ["mislabeled", "aum", "grad_dot", "ekfac:linear", "random"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("audit") / "run"
+    gwa.audit("digits", path, flip=0.1, limit=300, epochs=6, budget="fast", seed=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compared(folder: Path) -> gwa.MethodComparison:
+    return gwa.compare(folder, "label_before_flip", draws=100)
+
+
+def test_every_method_ran_or_says_why_not(compared: gwa.MethodComparison) -> None:
+    methods = {*analyses.names(), *attributors.names(), *WIDER}
+    assert set(compared.table.index) | set(compared.skipped) == methods
+    assert set(compared.skipped) == {*SLOW, *NOT_ALONE}
+    assert compared.facts["samples"] == 300
+    assert compared.facts["errors"] == 30
+
+
+def test_each_row_is_the_metric_of_its_scores(compared: gwa.MethodComparison, folder: Path) -> None:
+    run = gwa.open_run(folder)
+    wrong = run.samples["label_before_flip"].to_numpy() != run.labels
+    for method in ("mislabeled", "aum", "grad_dot"):
+        expected = mislabel_metrics(compared.scores[method], wrong)
+        for name in METRICS:
+            row = compared.table.loc[method]
+            assert row[name] == expected[name]
+            assert row[f"{name}_low"] <= row[name] + 1e-9
+            assert row[f"{name}_high"] >= row[name] - 1e-9
+    np.testing.assert_array_equal(compared.scores["aum"].values, gwa.rank(run, "aum").values)
+    assert compared.table["average_precision"].is_monotonic_decreasing
+
+
+def test_attributors_see_the_audited_model(compared: gwa.MethodComparison, folder: Path) -> None:
+    """The rebuilt model predicts as the last epoch's weights do, on the samples and labels of the run."""
+    run = gwa.open_run(folder)
+    audited = audited_model(run)
+    assert [path.name for path in audited.checkpoints] == [f"epoch={i:05d}.pt" for i in sorted(kept_epochs(6))]
+    assert audited.labels.tolist() == run.labels.tolist()
+    with torch.no_grad():
+        accuracy = (audited.model(audited.inputs).argmax(dim=1) == audited.labels).double().mean()
+    assert accuracy > run.epochs()["train_accuracy"].iloc[-1] - 0.1
+    alone = gwa.self_influence(audited.model, F.cross_entropy, (audited.inputs, audited.labels), "grad_dot")
+    np.testing.assert_allclose(compared.scores["grad_dot"].values, alone.values, rtol=1e-6)
+    rates = run.trajectory("learning_rate").mean(axis=1)
+    assert audited.learning_rates == pytest.approx([rates[i] for i in sorted(kept_epochs(6))])
+
+
+def test_agreement_is_symmetric_and_knows_directions(compared: gwa.MethodComparison) -> None:
+    agreement = compared.agreement
+    np.testing.assert_allclose(agreement, agreement.T)
+    np.testing.assert_allclose(np.diag(agreement), 1.0)
+    assert agreement.loc["aum", "loss"] > 0.8  # low and high are suspicious
+
+
+def test_what_is_written(compared: gwa.MethodComparison, tmp_path: Path) -> None:
+    page = compared.write(tmp_path / "out").read_text(encoding="utf-8")
+    assert "script-src 'none'" in html.unescape(page)
+    assert "<script" not in page
+    assert 'style="' not in page
+    table = pd.read_parquet(tmp_path / "out" / "table.parquet")
+    assert list(table.index) == list(compared.table.index)
+    scores = pd.read_parquet(tmp_path / "out" / "scores.parquet")
+    np.testing.assert_array_equal(scores["aum"], compared.scores["aum"].values)
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    for name in (*compared.table.index, *compared.skipped):
+        assert name in text
+        assert name in page
+
+
+def test_the_command_line(folder: Path, tmp_path: Path) -> None:
+    named = [part for name in FEW for part in ("--methods", name)]
+    args = ["compare", str(folder), "--truth", "label_before_flip", "--out", str(tmp_path / "c"), *named]
+    result = CliRunner().invoke(app, [*args, "--json"])
+    found = json.loads(result.stdout)
+    assert {row["method"] for row in found["methods"]} == set(FEW)
+    assert found["skipped"] == {}
+    assert Path(found["report"]).exists()
+    assert "mislabeled" in CliRunner().invoke(app, args).stdout
+
+
+def test_without_model_or_data_the_analyses_are_compared(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet([1.0] * 3, (4, 40))
+    labels = generator.integers(0, 3, 40)
+    alignment = generator.normal(size=(4, 40)).astype(np.float32)
+    run = run_from_probabilities(tmp_path / "run", probabilities, labels, alignment)
+    truth = [f"class {label}" if i % 5 else None for i, label in enumerate((labels + (np.arange(40) < 8)) % 3)]
+    found = gwa.compare(run, truth, ["alignment", "confidence", "ekfac"], draws=20)
+    assert set(found.table.index) == {"alignment", "confidence"}
+    assert "not made by an audit" in found.skipped["ekfac"]
+    assert found.facts["samples"] == 32
+    assert found.facts["errors"] == 6
+    found.write(tmp_path / "out")
+
+
+def test_no_wrong_label_gives_no_metric(folder: Path, tmp_path: Path) -> None:
+    found = gwa.compare(folder, "label", FEW[:2], draws=20)
+    assert found.facts["errors"] == 0
+    assert found.table["auroc"].isna().all()
+    assert "recall" not in found.write(tmp_path / "out").read_text(encoding="utf-8").split("</style>")[1][:3000]
+
+
+def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="influence"):
+        gwa.compare(folder, "label_before_flip", ["best"])
+    with pytest.raises(InputError, match="truth"):
+        gwa.compare(folder, "verified")
+    with pytest.raises(InputError, match="300"):
+        gwa.compare(folder, [0, 1])
+    old = tmp_path / "old"
+    shutil.copytree(folder, old)
+    shutil.rmtree(old / "checkpoints")
+    with pytest.raises(NotRecordedError, match="earlier version"):
+        audited_model(gwa.open_run(old))
+
+
+def test_the_cost_of_a_block() -> None:
+    with measured() as cost:
+        block = torch.ones(25_000_000)
+    assert block.sum() == 25_000_000
+    assert cost.seconds > 0
+    assert cost.megabytes > 80
