@@ -3,7 +3,8 @@
     python examples/when_to_stop.py [--fast] [--cifar10n FILE.npz]
 
 Trains a small network on digits with 30 % of the labels flipped until it has learnt the wrong ones by heart, and writes
-runs/when-to-stop/report.html: histograms of the alignments, curves, and the epoch that each stopping rule would keep.
+runs/when-to-stop/report.html: histograms of the alignments, curves, and the epoch that each stopping rule would keep;
+and opposed.png: the samples with the most negative alignment.
 With FILE.npz (`images` [sample, height, width, 3], `clean` and `random1` labels, `test_images`, `test_labels`,
 `class_names`) it does so on CIFAR-10 with human label errors (CIFAR-10N). Source: Hölzl et al. 2025, arXiv 2510.25480.
 
@@ -25,6 +26,7 @@ import argparse
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -94,6 +96,21 @@ def main() -> None:
     stopper.restore()
     print(f"restored: {accuracy(model, test_x, test_y):.3f}")
     print(gwa.report(run, data=TensorDataset(x, given)))
+    print(picture(x, given, right, names, opposed))
+
+
+def picture(x: Tensor, given: Tensor, right: Tensor, names: list[str], alignment: np.ndarray) -> str:
+    """The samples with the most negative alignment, with the given label; wrong ones also with the right label."""
+    worst = np.argsort(np.where(np.isfinite(alignment), alignment, np.inf))[:24]
+    figure = Figure(figsize=(12, 5.4), layout="constrained")
+    for axes, i in zip(figure.subplots(3, 8).flat, worst, strict=True):
+        axes.imshow(x[i].permute(1, 2, 0).squeeze(), cmap="gray_r")
+        is_wrong = given[i] != right[i]
+        title = f"{names[given[i]]}, is {names[right[i]]}" if is_wrong else names[given[i]]
+        axes.set_title(f"{title}\n{alignment[i]:.3f}", fontsize=9, color="C3" if is_wrong else "k")
+        axes.axis("off")
+    figure.savefig("runs/when-to-stop/opposed.png", dpi=100)
+    return "runs/when-to-stop/opposed.png"
 
 
 @torch.no_grad()
