@@ -1,7 +1,7 @@
 """The second derivative of the mean training loss with respect to the chosen parameters, and what it is made of."""
 
 from collections.abc import Iterator
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +16,13 @@ MOST_EXPLICIT = 8192
 """Parameters up to which a matrix is formed: half a gigabyte in float64."""
 
 
-Kind = Literal["gauss_newton", "hessian"]
+KINDS = ("gauss_newton", "hessian")
 
 
-def curvature_of(task: Task, kind: Kind) -> "HeadCurvature | ModelCurvature":
+def curvature_of(task: Task, kind: str) -> "HeadCurvature | ModelCurvature":
     """Closed form for the head, in which the outputs are linear, so that both kinds are one; else backward passes."""
-    if kind not in get_args(Kind):
-        raise InputError(
-            expected=f"curvature={' or '.join(map(repr, get_args(Kind)))}", found=repr(kind), todo="Choose one."
-        )
+    if kind not in KINDS:
+        raise InputError(expected=f"curvature={' or '.join(map(repr, KINDS))}", found=repr(kind), todo="Choose one.")
     return HeadCurvature(task) if task.layers == "head" else ModelCurvature(task, kind)
 
 
@@ -125,7 +123,7 @@ class ModelCurvature:
     are linear in the parameters, or where the training has reached residuals of zero (Martens 2020, 1412.1193).
     """
 
-    def __init__(self, task: Task, kind: Kind) -> None:
+    def __init__(self, task: Task, kind: str) -> None:
         self._task, self.size = task, task.per_sample.size
         self._parameters = list(task.per_sample.parameters.values())
         self._one_batch = self._gauss_newton if kind == "gauss_newton" else self._hessian

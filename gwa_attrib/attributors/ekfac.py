@@ -1,7 +1,7 @@
 """Influence functions with EK-FAC: the Fisher matrix of each linear layer and convolution in a Kronecker eigenbasis."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,11 @@ from gwa_attrib.functional.kronecker import KroneckerBasis, kronecker_basis
 
 DAMPING = 0.1
 """Of the mean eigenvalue of each layer."""
-Fisher = Literal["true", "empirical"]
+FISHERS = ("true", "empirical")
 
 
 @attributors.register("ekfac", suspect="high", source="Grosse et al. 2023, arXiv 2308.03296")
-def ekfac(task: Task, *, damping: float | None = None, fisher: Fisher = "true") -> "Ekfac":
+def ekfac(task: Task, *, damping: float | None = None, fisher: str = "true") -> "Ekfac":
     """Influence with eigenvalue-corrected Kronecker factors, of linear layers and convolutions.
 
     damping: None for a tenth of each layer's mean eigenvalue. fisher: "true" draws one label a sample from the model's
@@ -34,10 +34,10 @@ class Ekfac:
     Inputs and output gradients are turned into the basis before their products are formed.
     """
 
-    def __init__(self, task: Task, damping: float | None, fisher: Fisher) -> None:
-        if fisher not in get_args(Fisher):
+    def __init__(self, task: Task, damping: float | None, fisher: str) -> None:
+        if fisher not in FISHERS:
             raise InputError(
-                expected=f"fisher={' or '.join(map(repr, get_args(Fisher)))}", found=repr(fisher), todo="Choose one."
+                expected=f"fisher={' or '.join(map(repr, FISHERS))}", found=repr(fisher), todo="Choose one."
             )
         self._task, self._damping, self._fisher = task, damping, fisher
         self._layers = layers_of(task)

@@ -8,7 +8,7 @@ negative, or "hessian". For the head the two are the same.
 import torch
 from torch import Tensor
 
-from gwa_attrib.attributors.curvature import Kind, curvature_of
+from gwa_attrib.attributors.curvature import curvature_of
 from gwa_attrib.attributors.inverse_products import Inverse, InverseProducts, default_damping
 from gwa_attrib.attributors.registry import attributors
 from gwa_attrib.attributors.task import Task
@@ -19,7 +19,7 @@ SOURCE = "Koh, Liang 2017, arXiv 1703.04730"
 
 
 @attributors.register("influence", suspect="high", source=SOURCE)
-def influence(task: Task, *, damping: float | None = None, curvature: Kind = "gauss_newton") -> InverseProducts:
+def influence(task: Task, *, damping: float | None = None, curvature: str = "gauss_newton") -> InverseProducts:
     """Influence with the curvature formed and inverted: exact; up to 8192 parameters."""
 
     def fit(task: Task) -> Inverse:
@@ -46,7 +46,7 @@ def influence_cg(
     task: Task,
     *,
     damping: float | None = None,
-    curvature: Kind = "gauss_newton",
+    curvature: str = "gauss_newton",
     tolerance: float = 1e-4,
     iterations: int = 200,
 ) -> InverseProducts:
@@ -81,7 +81,7 @@ def lissa(
     task: Task,
     *,
     damping: float | None = None,
-    curvature: Kind = "gauss_newton",
+    curvature: str = "gauss_newton",
     scale: float | None = None,
     iterations: int = 1000,
     stochastic: bool = False,
@@ -123,7 +123,7 @@ def arnoldi(
     task: Task,
     *,
     damping: float | None = None,
-    curvature: Kind = "gauss_newton",
+    curvature: str = "gauss_newton",
     steps: int = 100,
     keep: int = 50,
 ) -> InverseProducts:

@@ -1,12 +1,12 @@
 """Attributors, by name: functions from a task to what answers for pairs of samples and for samples alone."""
 
 from collections.abc import Callable
+from inspect import Parameter, signature
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from gwa_attrib._registry import Registry
-from gwa_attrib.attributors.task import Task
 
 attributors = Registry("attributor")
 
@@ -29,7 +29,7 @@ class Attributor(Protocol):
 Fit = Callable[..., Attributor]
 
 
-def options_of(fit: Callable[[Task], Any]) -> tuple[str, ...]:
+def options_of(fit: Callable[..., Any]) -> tuple[str, ...]:
     """Names of the options that a registered attributor takes."""
-    code = fit.__code__
-    return code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    parameters = signature(fit).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY)

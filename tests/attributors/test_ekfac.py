@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import gwa_attrib as gwa
 from attributors.problems import Problem, cnn, head_names, loop_gradients, mlp, plain_cnn
-from gwa_attrib.errors import LayerError
+from gwa_attrib.errors import InputError, LayerError
 
 
 def inputs_of(model: nn.Sequential, x: Tensor, layer: int) -> Tensor:
@@ -94,3 +94,5 @@ def test_other_layers_are_refused() -> None:
     with pytest.raises(LayerError, match=r"parameters of others: 1\.bias, 1\.weight"):
         gwa.self_influence(*args, layers="all")
     gwa.self_influence(*args, layers="linear")
+    with pytest.raises(InputError, match="'true' or 'empirical'"):
+        gwa.self_influence(*args, layers="linear", fisher="exact")

@@ -1,0 +1,168 @@
+"""Ground truth by training again: on subsets, without single samples; and how well scores predict it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from joblib import Parallel, delayed
+from scipy.stats import spearmanr
+from tqdm.auto import tqdm
+
+from gwa_attrib.errors import InputError
+from gwa_attrib.scores import Scores
+from gwa_attrib.store.atomic import atomic_write
+
+Train = Callable[[Int[np.ndarray, " kept"], int], Float[np.ndarray, " query"]]
+"""Trains on some of the samples, with a seed, and returns the loss of each query."""
+MASKS = "masks.npy"
+
+
+def half_subsets(train: int, count: int, *, share: float = 0.5, seed: int = 0) -> Bool[np.ndarray, "subset train"]:
+    """Random subsets of ``round(share * train)`` samples each: which samples are in which.
+
+    Raises:
+        InputError: a share outside (0, 1), or one that leaves no sample.
+    """
+    size = round(share * train)
+    if not (0 < share < 1 and 0 < size < train):
+        raise InputError(
+            expected="a share between 0 and 1 that keeps some of the samples, and not all",
+            found=f"{share} of {train}",
+            todo="Pass share=0.5.",
+        )
+    generator = np.random.default_rng(seed)
+    masks = np.zeros((count, train), dtype=bool)
+    for mask in masks:
+        mask[generator.choice(train, size, replace=False)] = True
+    return masks
+
+
+def all_but_one(train: int) -> Bool[np.ndarray, "subset train"]:
+    """Each sample left out once."""
+    return ~np.eye(train, dtype=bool)
+
+
+def retrain(
+    train: Train, masks: Bool[np.ndarray, "subset train"], folder: str | Path, *, seeds: int = 1, workers: int = 1
+) -> Float[np.ndarray, "subset query"]:
+    """The losses of the queries after training on each subset; means over `seeds` trainings.
+
+    Each training leaves a file, so that a call that was cut off goes on where it ended.
+
+    Args:
+        train: Gets the positions of the samples in the subset, and a seed; returns one loss per query.
+        masks: Which samples are in which subset.
+        folder: For the results; of these masks alone.
+        seeds: Trainings on each subset, with seeds 0, 1...
+        workers: Processes; more than one work on one thread each.
+
+    Raises:
+        InputError: the folder holds the results of other subsets, or `train` did not return one loss per query.
+        RunError: a file cannot be written.
+    """
+    root = Path(folder)
+    _claim(root, masks)
+    jobs = [(subset, seed) for subset in range(len(masks)) for seed in range(seeds)]
+    todo = [job for job in jobs if not _file(root, *job).exists()]
+    threads = torch.get_num_threads() if workers == 1 else 1
+    work = (delayed(_one)(train, np.flatnonzero(masks[subset]), root, subset, seed, threads) for subset, seed in todo)
+    for _ in tqdm(Parallel(workers, return_as="generator_unordered")(work), "trainings", len(todo), disable=None):
+        pass
+    losses = [[np.load(_file(root, subset, seed)) for seed in range(seeds)] for subset in range(len(masks))]
+    found: np.ndarray[Any, np.dtype[np.float64]] = np.asarray(losses, dtype=np.float64).mean(axis=1)
+    return found
+
+
+def _claim(root: Path, masks: Bool[np.ndarray, "subset train"]) -> None:
+    file = root / MASKS
+    if file.exists():
+        if not np.array_equal(np.load(file), masks):
+            raise InputError(
+                expected=f"{root} to hold the trainings of these subsets",
+                found="those of others",
+                todo="Choose another folder, or pass the same subsets again to go on.",
+            )
+        return
+    if root.exists() and any(root.iterdir()):
+        raise InputError(
+            expected=f"{root} to be new or empty", found="other files there", todo="Choose another folder."
+        )
+    atomic_write(root, file, lambda path: _save(path, masks))
+
+
+def _file(root: Path, subset: int, seed: int) -> Path:
+    return root / f"subset={subset:05d}-seed={seed}.npy"
+
+
+def _one(train: Train, kept: Int[np.ndarray, " kept"], root: Path, subset: int, seed: int, threads: int) -> None:
+    torch.set_num_threads(threads)
+    losses = np.asarray(train(kept, seed), dtype=np.float64)
+    if losses.ndim != 1:
+        raise InputError(
+            expected="train(...) to return one loss per query", found=f"shape {losses.shape}", todo="Return [query]."
+        )
+    atomic_write(root, _file(root, subset, seed), lambda path: _save(path, losses))
+
+
+def _save(path: Path, values: np.ndarray[Any, np.dtype[Any]]) -> None:
+    with path.open("wb") as file:
+        np.save(file, values)
+
+
+def linear_datamodeling_score(
+    scores: Scores, masks: Bool[np.ndarray, "subset train"], losses: Float[np.ndarray, "subset query"]
+) -> Float[np.ndarray, " query"]:
+    """LDS of each query: Spearman over the subsets of the sum of the scores in them with how low the loss became.
+
+    1 is perfect, 0 is chance (Park et al. 2023, 2303.14186). NaN where the losses or the sums are constant.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    subsets, queries = losses.shape
+    if scores.values.shape != (masks.shape[1], queries) or len(masks) != subsets:
+        raise InputError(
+            expected=f"scores for {masks.shape[1]} samples and {queries} queries, and losses of {len(masks)} subsets",
+            found=f"scores {scores.values.shape} and losses {losses.shape}",
+            todo="Attribute the same samples to the same queries as were trained on and asked.",
+        )
+    predicted = masks.astype(np.float64) @ np.nan_to_num(scores.values)
+    found = np.full(queries, np.nan)
+    for query in range(queries):
+        if np.ptp(predicted[:, query]) > 0 and np.ptp(losses[:, query]) > 0:
+            found[query] = spearmanr(predicted[:, query], -losses[:, query])[0]
+    return found
+
+
+def leave_one_out(losses: Float[np.ndarray, "train query"], whole: Float[np.ndarray, " query"]) -> Scores:
+    """What `retrain` over `all_but_one` found, as scores ``[train, query]``: by how much the loss rises without each.
+
+    Negative: the sample is harmful.
+
+    Args:
+        losses: Without each sample in turn.
+        whole: With all of them.
+    """
+    values = losses - whole
+    return Scores(values, np.arange(len(values)), method="leave_one_out", suspect="low")
+
+
+def datamodel(
+    masks: Bool[np.ndarray, "subset train"], losses: Float[np.ndarray, "subset query"], *, penalty: float = 1e-2
+) -> Scores:
+    """Linear models of the losses in which samples are there, as scores ``[train, query]``; negative is harmful.
+
+    Lasso, as in Ilyas et al. 2022 (2202.00622), with `penalty` relative to the smallest at which all is zero.
+    """
+    from sklearn.linear_model import Lasso
+
+    inputs = masks.astype(np.float64)
+    values = np.zeros((masks.shape[1], losses.shape[1]))
+    for query, of_query in enumerate(losses.T):
+        largest = np.abs(inputs.T @ (of_query - of_query.mean())).max() / len(masks)
+        if largest > 0:
+            values[:, query] = -Lasso(penalty * largest, max_iter=20_000).fit(inputs, of_query).coef_
+    return Scores(values, np.arange(len(values)), method="datamodel", suspect="low")
