@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gwa_attrib.attributors.task import Task
 from gwa_attrib.capture.forwarding import glimpses
@@ -41,9 +41,7 @@ class HeadCurvature:
     """``H = mean_i ∇²_z ℓ_i ⊗ (h_i, 1)(h_i, 1)ᵀ``: features and logit Hessians of all samples are held."""
 
     def __init__(self, task: Task) -> None:
-        assert task.head is not None
-        head = task.model.get_submodule(task.head)
-        assert isinstance(head, nn.Linear)
+        head = task.head_layer
         self._bias = head.bias is not None
         features, blocks = [], []
         for _, batch in task.passes(task.train, "curvature"):

@@ -132,9 +132,8 @@ def rows_of(uses: list[SharedUse]) -> tuple[Tensor, Tensor]:
         parts = [rows_of([use]) for use in uses]
         return torch.cat([a for a, _ in parts], dim=1), torch.cat([delta for _, delta in parts], dim=1)
     module, operands = uses[0].module, uses[0].operands
-    if isinstance(module, nn.Linear):
+    if not isinstance(module, nn.Conv2d):
         return operands.x.flatten(1, -2), operands.delta.flatten(1, -2)
-    assert isinstance(module, nn.Conv2d)
     x, delta = operands.x.flatten(0, 1), operands.delta.flatten(0, 1)
     padding = (0, 0) if isinstance(module.padding, str) else module.padding
     patches = nn.functional.unfold(x, module.kernel_size, module.dilation, padding, module.stride)

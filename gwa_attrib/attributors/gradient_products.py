@@ -1,6 +1,6 @@
 """Attributors that compare the gradients of two samples as they are: no curvature."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -79,7 +79,7 @@ def grad_cos(task: Task) -> GradientProducts:
 
 
 @attributors.register("tracin", suspect="high", source="Pruthi et al. 2020, arXiv 2002.08484")
-def tracin(task: Task, *, learning_rates: list[float] | None = None) -> GradientProducts:
+def tracin(task: Task, *, learning_rates: Sequence[float] | None = None) -> GradientProducts:
     """TracInCP: products of the loss gradients, summed over checkpoints with the learning rate at each (1 if None)."""
     count = task.number_of_checkpoints
     rates = [1.0] * count if learning_rates is None else [float(rate) for rate in learning_rates]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gwa_attrib.attributors.data import Samples
 from gwa_attrib.attributors.task import Task
@@ -24,23 +24,19 @@ def head_data(task: Task, samples: Samples, what: str) -> HeadData:
     Raises:
         HeadError: there is no such layer, or it sees something else.
     """
-    head = task.model.get_submodule(task.head) if task.head is not None else None
+    head = task.head_layer
     features, labels = [], []
     for _, batch in task.passes(samples, what):
-        with torch.no_grad():
-            if isinstance(head, nn.Linear):
-                with glimpses(head) as seen:
-                    outputs, targets = task.forward(task.model, batch)
-                found = seen[-1].features
-                right = found.dim() == 2 and len(found) == len(outputs)
-            if not isinstance(head, nn.Linear) or not right or targets.is_floating_point() or targets.dim() != 1:
-                raise HeadError(
-                    expected="a linear head over one row of features per sample, and integer labels",
-                    found="no linear layer"
-                    if head is None
-                    else f"features {list(found.shape)}, targets {targets.dtype}",
-                    todo="Choose another method; `gwa_attrib.attributors.attributors.names()` lists them.",
-                )
+        with torch.no_grad(), glimpses(head) as seen:
+            outputs, targets = task.forward(task.model, batch)
+        found = seen[-1].features
+        right = found.dim() == 2 and len(found) == len(outputs)
+        if not right or targets.is_floating_point() or targets.dim() != 1:
+            raise HeadError(
+                expected="a linear head over one row of features per sample, and integer labels",
+                found=f"features {list(found.shape)}, targets {targets.dtype} {list(targets.shape)}",
+                todo="Choose another method; `gwa_attrib.attributors.attributors.names()` lists them.",
+            )
         features.append(found.double().cpu())
         labels.append(targets.long().cpu())
     return HeadData(torch.cat(features), torch.cat(labels))

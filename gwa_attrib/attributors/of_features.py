@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from gwa_attrib.attributors.head_data import HeadData, head_data
 from gwa_attrib.attributors.registry import attributors
@@ -33,9 +33,7 @@ class Representer:
             raise InputError(expected="a penalty above 0", found=f"{penalty}", todo="Leave it at 1e-3.")
         self._task = task
         self._train = head_data(task, task.train, "features")
-        head = task.model.get_submodule(task.head or "")
-        assert isinstance(head, nn.Linear)  # as head_data has seen
-        self.weight = fit_head(self._train, penalty, head.out_features)
+        self.weight = fit_head(self._train, penalty, task.head_layer.out_features)
         z = self._train.features @ self.weight.T
         residual = z.softmax(dim=1) - F.one_hot(self._train.labels, z.shape[1])
         self.alpha = -residual / (2 * penalty * len(z))

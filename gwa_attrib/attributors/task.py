@@ -77,6 +77,22 @@ class Task:
         """Of the model."""
         return next(self.model.parameters()).device
 
+    @property
+    def head_layer(self) -> nn.Linear:
+        """The linear layer that runs last.
+
+        Raises:
+            HeadError: none ran.
+        """
+        module = None if self.head is None else self.model.get_submodule(self.head)
+        if not isinstance(module, nn.Linear):
+            raise HeadError(
+                expected="a linear layer that runs last",
+                found="none that ran",
+                todo="Name the parts that count: layers=[...], or layers='all'; or choose another method.",
+            )
+        return module
+
     def _chosen(self) -> str | list[str]:
         """The layers, as the capture names them; their parameters become trainable, and no others."""
         modules = dict(self.model.named_modules())
@@ -85,13 +101,8 @@ class Task:
                 self.model.requires_grad_(True)
             return "all"
         if self.layers == "head":
-            if self.head is None:
-                raise HeadError(
-                    expected="a linear layer that runs last, for layers='head'",
-                    found="none that ran",
-                    todo="Name the parts that count: layers=[...], or layers='all'.",
-                )
-            names = [self.head]
+            own = self.head_layer
+            names = [name for name, module in modules.items() if module is own]
         elif self.layers == "linear":
             names = [name for name, module in modules.items() if isinstance(module, MAPS)]
         else:
