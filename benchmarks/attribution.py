@@ -32,6 +32,7 @@ import gwa_attrib as gwa
 from gwa_attrib.cost import measured
 
 BATCH = 128
+PARTS = ["self_influence", "pairs", "ekfac"]
 Way = Callable[[], Tensor]
 
 
@@ -152,6 +153,15 @@ def _kronfluence(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         return found
 
 
+def ways_of(
+    what: str, model: nn.Module, train: tuple[Tensor, Tensor], query: tuple[Tensor, Tensor], folder: str
+) -> dict[str, Way]:
+    """Of one part of the benchmark."""
+    if what == "ekfac":
+        return ekfac_ways(model, *train)
+    return pair_ways(model, *train, query, folder) if what == "pairs" else self_influence_ways(model, *train, folder)
+
+
 def timed(ways: dict[str, Way], repeats: int, tolerance: float) -> dict[str, Any]:
     """Median seconds and largest memory of each way; ratios of medians to ours; the ways take turns."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
@@ -180,6 +190,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--what", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     data = load(Cell("fashion", "none", "constant", batch_norm=False, seed=0, held_out=0.0), None)
@@ -191,12 +202,12 @@ def main() -> None:
         model.eval()
         print(name, file=sys.stderr)
         with tempfile.TemporaryDirectory() as folder:
-            result[name] = {
-                "parameters": sum(p.numel() for p in model.parameters()),
-                "self_influence": timed(self_influence_ways(model, x, y, folder), arguments.repeats, 1e-3),
-                "pairs": timed(pair_ways(model, x, y, query, folder), arguments.repeats, 1e-3),
-                "ekfac": timed(ekfac_ways(model, x, y), arguments.repeats, 1e-2),
-            }
+            result[name] = {"parameters": sum(p.numel() for p in model.parameters())}
+            for what in arguments.what:
+                ways = ways_of(what, model, (x, y), query, folder)
+                result[name][what] = timed(ways, arguments.repeats, 1e-2 if what == "ekfac" else 1e-3)
+                    ways_of(what, model, (x, y), query, folder), arguments.repeats, 1e-2 if what == "ekfac" else 1e-3
+                )
     print(json.dumps(result) if arguments.json else json.dumps(result, indent=1))
 
 

@@ -149,7 +149,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
 
 COST = """
 import torch
-from gwa_attrib.cost import STATM
+from gwa_attrib.cost import measured
 
 with measured() as cost:
     torch.ones(25_000_000).sum()
@@ -163,4 +163,4 @@ def test_the_cost_of_a_block() -> None:
     printed = subprocess.run([sys.executable, "-c", COST], capture_output=True, text=True, check=True).stdout
     seconds, megabytes = map(float, printed.split())
     assert seconds > 0
-    assert 95 < megabytes < 200
+    assert 80 < megabytes < 200

@@ -73,9 +73,10 @@ class PerSample:
         """Of each sample's loss; `loss` instead of the task's, summed over samples."""
         uses, formed, samples = self.uses(batch, loss)
         blocks: dict[str, Block] = {}
+        once: dict[int, Gradients] = {}
         for name, parameter in self.parameters.items():
             if name in uses:
-                blocks[name] = _block(uses[name], samples)
+                blocks[name] = _block(uses[name], samples, once)
             elif name in formed:
                 blocks[name] = formed[name]
             else:
@@ -95,13 +96,17 @@ class PerSample:
         return sum((part.squared_norm for part in parts.values()), start=zero)
 
 
-def _block(uses: Sequence[SharedUse], samples: int) -> Block:
-    only = uses[0]
-    if (
-        len(uses) == 1
-        and only.rule.gradient is linear_gradient
-        and only.own_name == "weight"
-        and only.operands.x.flatten(1, -2).shape[1] == 1
-    ):
-        return Outer(only.operands.delta.flatten(1), only.operands.x.flatten(1))
-    return gradient_of_uses(uses, slice(0, samples))
+def _block(uses: Sequence[SharedUse], samples: int, once: dict[int, Gradients]) -> Block:
+    """Of one parameter; `once` keeps what a layer forms for several of its parameters."""
+    if len(uses) > 1:
+        return gradient_of_uses(uses, slice(0, samples))
+    rule, module, name, operands = uses[0]
+    if rule.gradient is linear_gradient:
+        delta, x = operands.delta.flatten(1, -2), operands.x.flatten(1, -2)
+        if name == "bias":
+            return delta.sum(dim=1)
+        if x.shape[1] == 1:
+            return Outer(delta.squeeze(1), x.squeeze(1))
+    if id(operands) not in once:
+        once[id(operands)] = rule.gradient(module, operands)
+    return once[id(operands)][name]
