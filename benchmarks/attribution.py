@@ -206,8 +206,6 @@ def main() -> None:
             for what in arguments.what:
                 ways = ways_of(what, model, (x, y), query, folder)
                 result[name][what] = timed(ways, arguments.repeats, 1e-2 if what == "ekfac" else 1e-3)
-                    ways_of(what, model, (x, y), query, folder), arguments.repeats, 1e-2 if what == "ekfac" else 1e-3
-                )
     print(json.dumps(result) if arguments.json else json.dumps(result, indent=1))
 
 
