@@ -104,7 +104,7 @@ def picture(x: Tensor, given: Tensor, right: Tensor, names: list[str], alignment
     worst = np.argsort(np.where(np.isfinite(alignment), alignment, np.inf))[:24]
     figure = Figure(figsize=(12, 5.4), layout="constrained")
     for axes, i in zip(figure.subplots(3, 8).flat, worst, strict=True):
-        axes.imshow(x[i].permute(1, 2, 0).squeeze(), cmap="gray_r")
+        axes.imshow(x[i].permute(1, 2, 0).squeeze(2).numpy(), cmap="gray_r")
         is_wrong = given[i] != right[i]
         title = f"{names[given[i]]}, is {names[right[i]]}" if is_wrong else names[given[i]]
         axes.set_title(f"{title}\n{alignment[i]:.3f}", fontsize=9, color="C3" if is_wrong else "k")
