@@ -16,11 +16,11 @@ from gwa_attrib.audited_model import AuditedModel, audited_model
 from gwa_attrib.cost import measured
 from gwa_attrib.errors import GWAError, InputError, UnknownNameError
 from gwa_attrib.evaluation import mislabel_intervals, mislabel_metrics, verified_labels
+from gwa_attrib.evaluation.intervals import METRICS
 from gwa_attrib.evaluation.verified import UNVERIFIED
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 
-METRICS = ("auroc", "average_precision", "precision_at_errors", "recall_at_10_percent", "recall_at_20_percent")
 SLOW = {"influence_cg": "influence", "lissa": "influence"}
 """Left out unless they are named: of the head the other solves the same system exactly, and faster."""
 NOT_ALONE = {"grad_cos": "the cosine of a gradient with itself is 1 for every sample"}

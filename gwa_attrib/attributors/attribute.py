@@ -59,10 +59,11 @@ def attribute(
         InputError: data, options or checkpoints are not what they have to be, or a system could not be solved.
         HeadError, LayerError: the parameters cannot be attributed to.
     """
+    fit = _known(method, options)
     task = Task(
         model, loss, train, layers=layers, checkpoints=checkpoints, batch_size=batch_size, forward=forward, seed=seed
     )
-    values = _fitted(attributors[method], task, options).pairs(query)
+    values = fit(task, **options).pairs(query)
     return _scores(values, method, task, options, suspect="low")
 
 
@@ -87,15 +88,17 @@ def self_influence(
         Scores ``[train]``, float64: the value of each pair (sample, sample). High is suspicious, except for
         "knn_shapley", which gives the mean value for the other training samples: there low is suspicious.
     """
+    fit = _known(method, options)
     task = Task(
         model, loss, train, layers=layers, checkpoints=checkpoints, batch_size=batch_size, forward=forward, seed=seed
     )
+    values = fit(task, **options).self_influence()
+    return _scores(values, method, task, options, suspect=fit.suspect or "high")
+
+
+def _known(method: str, options: dict[str, Any]) -> Entry:
+    """The attributor of that name, which knows these options; before any work is done."""
     entry = attributors[method]
-    values = _fitted(entry, task, options).self_influence()
-    return _scores(values, method, task, options, suspect=entry.suspect or "high")
-
-
-def _fitted(entry: Entry, task: Task, options: dict[str, Any]) -> Any:
     known = options_of(entry.function)
     unknown = sorted(set(options) - set(known))
     if unknown:
@@ -104,7 +107,7 @@ def _fitted(entry: Entry, task: Task, options: dict[str, Any]) -> Any:
             found=", ".join(unknown),
             todo="Leave out what it does not know.",
         )
-    return entry(task, **options)
+    return entry
 
 
 def _scores(values: Tensor, method: str, task: Task, options: dict[str, Any], *, suspect: Any) -> Scores:

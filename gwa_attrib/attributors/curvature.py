@@ -14,8 +14,8 @@ TOGETHER = 32
 """Vectors that go through one backward pass."""
 MOST_EXPLICIT = 8192
 """Parameters up to which a matrix is formed: half a gigabyte in float64."""
-
-
+MOST_HELD = 1 << 30
+"""Numbers that are held of all samples' logit Hessians, at most: 8 gigabytes."""
 KINDS = ("gauss_newton", "hessian")
 
 
@@ -47,6 +47,7 @@ class HeadCurvature:
         for _, batch in task.passes(task.train, "curvature"):
             with torch.no_grad(), glimpses(head) as seen:
                 outputs, targets = task.forward(task.model, batch)
+            _refuse_many(len(task.train), outputs.shape[1])
             glimpse = seen[-1]
             if glimpse.features.dim() != 2 or glimpse.logits.shape != outputs.shape:
                 raise HeadError(
@@ -74,7 +75,7 @@ class HeadCurvature:
     def _matrix_of(self, v: Tensor) -> Tensor:
         """``[vector, class, feature (+ 1)]`` of flat rows: weight, then bias."""
         if not self._bias:
-            return v.view(len(v), self.classes, -1)
+            return v.reshape(len(v), self.classes, -1)
         weight, bias = v[:, : -self.classes], v[:, -self.classes :]
         return torch.cat([weight.reshape(len(v), self.classes, -1), bias.unsqueeze(2)], dim=2)
 
@@ -183,6 +184,16 @@ class ModelCurvature:
         unit = torch.eye(self.size, dtype=self._parameters[0].dtype, device=self._parameters[0].device)
         matrix = self.product(unit).double()
         return (matrix + matrix.T) / 2
+
+
+def _refuse_many(samples: int, classes: int) -> None:
+    if samples * classes**2 > MOST_HELD:
+        raise InputError(
+            expected=f"at most {MOST_HELD:.2g} entries in the logit Hessians of all samples",
+            found=f"{samples} samples of {classes} classes",
+            todo="Use method='ekfac', fewer samples, or name the head's module in layers=[...]: it is worked on in "
+            "batches then.",
+        )
 
 
 def refuse_large(size: int) -> None:

@@ -42,6 +42,24 @@ def default_forward(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
     return outputs, targets
 
 
+def finite(forward: Forward) -> Forward:
+    """`forward`, refusing outputs that are NaN or infinite: they would spread to the values of other samples."""
+
+    def checked(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        outputs, targets = forward(model, batch)
+        wrong = ~outputs.detach().flatten(1).isfinite().all(dim=1) if outputs.numel() else outputs.new_zeros(0)
+        if wrong.any():
+            raise InputError(
+                expected="finite outputs of the model for every sample",
+                found=f"NaN or infinity for {int(wrong.sum())} of a batch of {len(outputs)}, the first at position "
+                f"{int(wrong.nonzero()[0])} in it",
+                todo="Look for them in the inputs of these samples and in the model's weights.",
+            )
+        return outputs, targets
+
+    return checked
+
+
 class Samples:
     """A sized source of batches, always in the same order."""
 

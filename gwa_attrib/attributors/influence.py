@@ -26,7 +26,7 @@ def influence(task: Task, *, damping: float | None = None, curvature: str = "gau
         matrix = curvature_of(task, curvature).matrix()
         values, vectors = torch.linalg.eigh(matrix)
         damped = values + default_damping(task, damping)
-        _refuse_indefinite(float(damped.min()), float(-values.min()))
+        _refuse_indefinite(float(damped.min()), max(0.0, float(-values.min())))
         return lambda b: ((b.double() @ vectors) / damped) @ vectors.T
 
     return InverseProducts(task, fit)
@@ -127,7 +127,10 @@ def arnoldi(
     steps: int = 100,
     keep: int = 50,
 ) -> InverseProducts:
-    """Influence within the eigenvectors of largest curvature that a Krylov space of `steps` dimensions finds."""
+    """Influence within the eigenvectors of largest curvature that a Krylov space of `steps` dimensions finds.
+
+    Of a Hessian that is not positive definite, those with a positive damped eigenvalue count.
+    """
 
     def fit(task: Task) -> Inverse:
         matrix, added = curvature_of(task, curvature), default_damping(task, damping)

@@ -12,6 +12,8 @@ from gwa_attrib.attributors.task import Task
 from gwa_attrib.errors import InputError
 from gwa_attrib.functional.knn_shapley import knn_shapley, shapley_of_votes
 
+CONVERGED, ITERATIONS = 1e-4, 1000
+"""Largest entry of the gradient at which a head counts as fitted, and iterations until then."""
 QUERIES = 256
 """Queries that are worked on at a time."""
 
@@ -51,7 +53,7 @@ def fit_head(data: HeadData, penalty: float, classes: int) -> Tensor:
     """``[class, feature]`` at the minimum of ``mean cross-entropy + penalty ‖W‖²``."""
     weight = torch.zeros(classes, data.features.shape[1], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [weight], max_iter=1000, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
+        [weight], max_iter=ITERATIONS, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
     )
 
     def loss() -> Tensor:
@@ -62,6 +64,14 @@ def fit_head(data: HeadData, penalty: float, classes: int) -> Tensor:
 
     with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
+        loss()
+    left = float(weight.grad.abs().max()) if weight.grad is not None else float("nan")
+    if not left < CONVERGED:
+        raise InputError(
+            expected="the head to reach the minimum of its penalised loss",
+            found=f"a gradient of {left:.2g} after {ITERATIONS} iterations",
+            todo="Pass more penalty=.",
+        )
     return weight.detach()
 
 

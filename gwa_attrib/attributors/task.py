@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from tqdm.auto import tqdm
 
-from gwa_attrib.attributors.data import Forward, Samples, default_forward
+from gwa_attrib.attributors.data import Forward, Samples, default_forward, finite
 from gwa_attrib.attributors.loss import Loss, summed
 from gwa_attrib.attributors.per_sample import PerSample
 from gwa_attrib.capture.head import candidates
@@ -59,7 +59,7 @@ class Task:
         self.model = copy.deepcopy(model).eval()
         self.batch_size, self.seed, self.layers = batch_size, seed, layers
         self.train = Samples(train, batch_size, "training")
-        self.forward: Forward = forward or default_forward
+        self.forward: Forward = finite(forward or default_forward)
         self._checkpoints = None if checkpoints is None else list(checkpoints)
         if self._checkpoints is not None and not self._checkpoints:
             raise InputError(expected="checkpoints", found="an empty list", todo="Pass None for the model as it is.")

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
 
+METRICS = ("auroc", "average_precision", "precision_at_errors", "recall_at_10_percent", "recall_at_20_percent")
 DRAWS = 1000
 TOGETHER = 4_000_000
 """Numbers that are worked on at a time."""
@@ -22,7 +23,7 @@ def mislabel_intervals(
     """Percentile intervals of the metrics of `mislabel_metrics`, the samples drawn again with replacement.
 
     The same seed draws the same samples, so that methods are compared on the same ones. NaN where all or none are
-    errors.
+    errors, or there is no sample.
 
     Raises:
         InputError: not one truth value per sample.
@@ -31,6 +32,8 @@ def mislabel_intervals(
         raise InputError(
             expected=f"one truth value per sample, {len(scores)}", found=f"{len(is_error)}", todo="Align them by row."
         )
+    if not len(scores):
+        return dict.fromkeys(METRICS, (math.nan, math.nan))
     order = scores.order()
     wrong, ranks = is_error[order], scores.ranks()[order]
     last_of_tie = np.flatnonzero(np.r_[ranks[1:] != ranks[:-1], True])

@@ -60,9 +60,13 @@ def retrain(
         workers: Processes; more than one work on one thread each.
 
     Raises:
-        InputError: the folder holds the results of other subsets, or `train` did not return one loss per query.
+        InputError: no subset, or a folder with the results of others, or `train` did not return one loss per query.
         RunError: a file cannot be written.
     """
+    if not len(masks) or seeds < 1:
+        raise InputError(
+            expected="at least one subset and one seed", found=f"{len(masks)} and {seeds}", todo="Pass more of them."
+        )
     root = Path(folder)
     _claim(root, masks)
     jobs = [(subset, seed) for subset in range(len(masks)) for seed in range(seeds)]

@@ -10,7 +10,7 @@ from torch import nn
 
 import gwa_attrib as gwa
 from attributors.problems import Problem, cnn, head_names, loop_gradients, mlp
-from gwa_attrib.errors import InputError
+from gwa_attrib.errors import InputError, UnknownNameError
 
 
 @pytest.mark.parametrize("make", [mlp, cnn])
@@ -105,6 +105,8 @@ def test_what_is_refused() -> None:
         gwa.self_influence(*args, "tracin", checkpoints=[problem.model.state_dict()] * 2, learning_rates=[0.1])
     with pytest.raises(InputError, match="learning_rates"):
         gwa.self_influence(*args, "grad_dot", learning_rates=[0.1])
+    with pytest.raises(UnknownNameError, match="grad_dot"):
+        gwa.self_influence(*args, "leverage")
     with pytest.raises(InputError, match="state dict of this model"):
         gwa.self_influence(*args, checkpoints=[{"other": torch.zeros(1)}])
     with pytest.raises(InputError, match="empty set"):

@@ -146,6 +146,13 @@ def test_what_cannot_be_solved_is_refused() -> None:
         gwa.attribute(*args, "influence", curvature="fisher")
 
 
+def test_too_many_logit_hessians_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gwa_attrib.attributors.curvature.MOST_HELD", 19 * 9 - 1)
+    problem = mlp()
+    with pytest.raises(InputError, match="19 samples of 3 classes"):
+        gwa.self_influence(problem.model, F.cross_entropy, problem.train, "influence")
+
+
 def test_a_matrix_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gwa_attrib.attributors.curvature.MOST_EXPLICIT", 20)
     problem = mlp()

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import gwa_attrib as gwa
 from attributors.problems import L2, cnn, logistic, mlp, plain_cnn
 from gwa_attrib.attributors import attributors
+from gwa_attrib.errors import InputError
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "influence_cg": {"tolerance": 1e-8},
@@ -108,6 +109,15 @@ def test_loaders_and_data_sets_are_read_in_order(method: str) -> None:
     for source in (dataset, shuffled):
         found = gwa.self_influence(problem.model, F.cross_entropy, source, method, **options)
         np.testing.assert_allclose(found.values, plain.values, rtol=1e-6)
+
+
+@each_that_knows
+def test_a_sample_without_a_finite_output_is_refused(method: str) -> None:
+    problem = mlp()
+    x = problem.x.clone()
+    x[13, 0] = torch.nan
+    with pytest.raises(InputError, match="NaN or infinity for 1 of a batch of 5, the first at position 3"):
+        gwa.self_influence(problem.model, F.cross_entropy, (x, problem.y), method, batch_size=5)
 
 
 @each

@@ -125,6 +125,13 @@ def test_a_projection_keeps_products_on_average() -> None:
     assert not torch.allclose(project(rows), other(rows))
 
 
+def test_a_head_that_does_not_converge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gwa_attrib.attributors.of_features.ITERATIONS", 1)
+    problem = mlp()
+    with pytest.raises(InputError, match="after 1 iterations"):
+        gwa.self_influence(problem.model, F.cross_entropy, problem.train, "representer", penalty=1e-6)
+
+
 def test_what_is_refused() -> None:
     problem = mlp()
     args = (problem.model, F.cross_entropy, problem.train)

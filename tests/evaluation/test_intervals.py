@@ -72,5 +72,7 @@ def test_no_errors_have_no_interval() -> None:
         for bounds in mislabel_intervals(scores, ~np.isfinite(np.zeros(60))).values()
         for bound in bounds
     )
+    nothing = Scores(np.array([]), np.array([], dtype=int), method="m", suspect="high")
+    assert np.isnan(list(mislabel_intervals(nothing, np.zeros(0, dtype=bool)).values())).all()
     with pytest.raises(InputError, match="60"):
         mislabel_intervals(scores, errors[:5])

@@ -94,6 +94,8 @@ def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="other files"):
         retrain(additive, masks, tmp_path / "other")
+    with pytest.raises(InputError, match="at least one subset"):
+        retrain(additive, masks[:0], tmp_path / "none")
     with pytest.raises(InputError, match="one loss per query"):
         retrain(lambda kept, seed: np.zeros((2, 2)), masks, tmp_path / "bad")
 
