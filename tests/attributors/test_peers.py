@@ -31,9 +31,7 @@ def checkpoints(model: nn.Module, folder: Path) -> list[str]:
 @pytest.mark.parametrize("make", [mlp, plain_cnn])
 def test_tracin_equals_captum(make: "type[Problem]", tmp_path: Path) -> None:
     """captum 0.9 is right for linear layers and convolutions in evaluation mode, with a summed loss."""
-    influence = pytest.importorskip(
-        "captum.influence", reason="captum is not installed"
-    )
+    influence = pytest.importorskip("captum.influence", reason="captum is not installed")
     problem = make()
     paths = checkpoints(problem.model, tmp_path)
     rates = dict(zip(paths, LEARNING_RATES, strict=True))
