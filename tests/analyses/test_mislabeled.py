@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analyses.synthetic import run_from_probabilities
 from gwa_attrib.analyses import rank
 from gwa_attrib.analyses.consensus import epoch_weights
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store import RunWriter, open_run
 from gwa_attrib.store.new_run import new_info
-from tests.analyses.synthetic import run_from_probabilities
 
 
 def random_case(seed: int, epochs: int = 4, samples: int = 30, classes: int = 4):
