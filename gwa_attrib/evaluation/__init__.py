@@ -1,15 +1,10 @@
 """Scores against the truth: labels that were verified, and what training again shows."""
 
+from gwa_attrib.evaluation.counterfactuals import datamodel, leave_one_out, linear_datamodeling_score
 from gwa_attrib.evaluation.intervals import mislabel_intervals
 from gwa_attrib.evaluation.mislabels import mislabel_metrics
-from gwa_attrib.evaluation.retraining import (
-    all_but_one,
-    datamodel,
-    half_subsets,
-    leave_one_out,
-    linear_datamodeling_score,
-    retrain,
-)
+from gwa_attrib.evaluation.removal import subset_removal
+from gwa_attrib.evaluation.retraining import all_but_one, half_subsets, retrain, retrain_each
 from gwa_attrib.evaluation.verified import score_against, verified_labels
 
 __all__ = [
@@ -21,6 +16,8 @@ __all__ = [
     "mislabel_intervals",
     "mislabel_metrics",
     "retrain",
+    "retrain_each",
     "score_against",
+    "subset_removal",
     "verified_labels",
 ]
