@@ -1,5 +1,6 @@
 """The model and the training samples of an audited run, as they were: for methods that need more than the run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.models import build_model
 from gwa_attrib.store.checkpoints import checkpoints
 from gwa_attrib.store.run import Run
+from gwa_attrib.training import Plan, seeded, train_plainly
+
+BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,29 @@ class AuditedModel:
     """State dicts, oldest first; the last is the model's own."""
     learning_rates: tuple[float, ...]
     """In the epoch that ended with each checkpoint: the mean."""
+    plan: Plan
+    """How it was trained."""
+    fresh: Callable[[], nn.Module]
+    """A model of the same kind, with new weights."""
+    path: Path
+    """The folder of the run."""
+
+    @property
+    def classes(self) -> int:
+        """How many the model tells apart."""
+        with torch.no_grad():
+            return int(self.model(self.inputs[:1]).shape[1])
+
+    def train_again(self, kept: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> nn.Module:
+        """A fresh model trained in the same way on the samples at positions `kept`; in evaluation mode."""
+        ids = torch.from_numpy(kept)
+        with seeded(seed):
+            return train_plainly(self.fresh(), self.inputs[ids], self.labels[ids], self.plan, seed=seed)
+
+    def logits(self, model: nn.Module, kept: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
+        """What a model in evaluation mode says of the samples at positions `kept`."""
+        with torch.no_grad():
+            return torch.cat([model(self.inputs[ids]) for ids in torch.from_numpy(kept).split(BATCH)])
 
 
 def audited_model(run: Run) -> AuditedModel:
@@ -49,7 +76,12 @@ def audited_model(run: Run) -> AuditedModel:
     config: dict[str, Any] = run.info["config"]
     inputs = encode(data)
     shape = tuple(inputs.shape[1:])
-    model = build_model(config["model"], data.kind, shape, len(data.class_names), config["plan"]["width"])
+    plan = Plan(**config["plan"])
+
+    def fresh() -> nn.Module:
+        return build_model(config["model"], data.kind, shape, len(data.class_names), plan.width)
+
+    model = fresh()
     model.load_state_dict(torch.load(states[max(states)], weights_only=True))
     rates = np.nanmean(run.trajectory("learning_rate"), axis=1)
     of_epoch = dict(zip(run.epoch_numbers, rates.tolist(), strict=True))
@@ -59,4 +91,7 @@ def audited_model(run: Run) -> AuditedModel:
         torch.from_numpy(data.labels),
         tuple(states.values()),
         tuple(of_epoch[epoch] for epoch in states),
+        plan,
+        fresh,
+        run.path,
     )

@@ -86,35 +86,68 @@ def fit(
 
     Shows a progress bar on a terminal. After Ctrl-C the epochs so far can be read.
     """
-    optimizer = _optimizer(model, plan)
-    shuffle = torch.Generator().manual_seed(seed)
-    loader = DataLoader(TensorDataset(inputs, labels), plan.batch_size, shuffle=True, generator=shuffle)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, plan.learning_rate, total_steps=plan.epochs * len(loader), pct_start=0.25
-    )
-    views = torch.Generator().manual_seed(seed + 1)
-    recorder = record(model, path, num_samples=len(labels), optimizer=optimizer, **recording)
-    progress = tqdm(total=plan.epochs * len(loader), desc="training", unit="batch", disable=None)
+    training = Training(model, inputs, labels, plan, seed)
+    recorder = record(model, path, num_samples=len(labels), optimizer=training.optimizer, **recording)
     keep = kept_epochs(plan.epochs)
-    model.train()
-    with progress, recorder:
+    with training.progress("training") as progress, recorder:
         for _ in range(plan.epochs):
             right = 0
-            for x, y in recorder.batches(loader):
-                logits = model(shift_and_flip(x, flip=plan.flip, generator=views) if plan.shift else x)
-                loss = F.cross_entropy(logits, y)
-                loss.backward()  # type: ignore[no-untyped-call]
+            for x, y in recorder.batches(training.loader):
+                right += training.backward(x, y)
                 recorder.step(y)
-                optimizer.step()
-                optimizer.zero_grad()
-                schedule.step()
-                right += int((logits.detach().argmax(dim=1) == y).sum())
+                training.update()
                 progress.update()
             summary = recorder.end_epoch(train_accuracy=right / len(labels))
             if summary.epoch in keep:
                 save_checkpoint(recorder.path, summary.epoch, model.state_dict())
             progress.set_postfix(alignment=f"{summary.mean:.3f}", accuracy=f"{right / len(labels):.3f}")
     return recorder
+
+
+def train_plainly(
+    model: nn.Module, inputs: Float[Tensor, "sample ..."], labels: Int[Tensor, " sample"], plan: Plan, *, seed: int
+) -> nn.Module:
+    """Train `model` as `fit` does, without recording; returns it in evaluation mode."""
+    training = Training(model, inputs, labels, plan, seed)
+    with training.progress("training again") as progress:
+        for _ in range(plan.epochs):
+            for x, y in training.loader:
+                training.backward(x, y)
+                training.update()
+                progress.update()
+    return model.eval()
+
+
+class Training:
+    """A training by a plan, a batch at a time. Same seed, same numbers."""
+
+    def __init__(self, model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, seed: int) -> None:
+        self.model, self.plan = model.train(), plan
+        self.optimizer = _optimizer(model, plan)
+        shuffle = torch.Generator().manual_seed(seed)
+        self.loader = DataLoader(TensorDataset(inputs, labels), plan.batch_size, shuffle=True, generator=shuffle)
+        self.steps = plan.epochs * len(self.loader)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, plan.learning_rate, total_steps=self.steps, pct_start=0.25
+        )
+        self._views = torch.Generator().manual_seed(seed + 1)
+
+    def progress(self, what: str) -> Any:
+        """A bar over all batches, on a terminal."""
+        return tqdm(total=self.steps, desc=what, disable=None, leave=False)
+
+    def backward(self, x: Tensor, y: Tensor) -> int:
+        """Gradients of a batch, of another view of it; how many are predicted as labelled."""
+        plan = self.plan
+        logits = self.model(shift_and_flip(x, flip=plan.flip, generator=self._views) if plan.shift else x)
+        F.cross_entropy(logits, y).backward()  # type: ignore[no-untyped-call]
+        return int((logits.detach().argmax(dim=1) == y).sum())
+
+    def update(self) -> None:
+        """One step of the optimizer and of its learning rate."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._schedule.step()
 
 
 def kept_epochs(epochs: int, count: int = CHECKPOINTS) -> set[int]:

@@ -1,0 +1,6 @@
+"""Methods of other libraries on an audited model: each refuses what its library gets wrong."""
+
+from gwa_attrib.baselines.out_of_fold import out_of_fold
+from gwa_attrib.baselines.registry import baselines
+
+__all__ = ["baselines", "out_of_fold"]
