@@ -54,7 +54,7 @@ class AuditedModel:
     def logits(self, model: nn.Module, kept: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
         """What a model in evaluation mode says of the samples at positions `kept`."""
         with torch.no_grad():
-            return torch.cat([model(self.inputs[ids]) for ids in torch.from_numpy(kept).split(BATCH)])
+            return torch.cat([model(self.inputs[ids]) for ids in torch.split(torch.from_numpy(kept), BATCH)])
 
 
 def audited_model(run: Run) -> AuditedModel:

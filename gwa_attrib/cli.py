@@ -188,14 +188,20 @@ def compare(
     truth: Annotated[str, typer.Option(help="Column of the run with verified labels; label_before_flip after --flip.")],
     methods: Annotated[
         list[str] | None,
-        typer.Option(help="Repeat for each: aum, ekfac:linear...; all but the slowest if left out."),
+        typer.Option(help="Repeat for each: aum, ekfac:linear... or own (if left out), baselines (other libraries)."),
     ] = None,
+    removal: Annotated[
+        list[float] | None,
+        typer.Option(min=0.0, max=1.0, help="Repeat: share of first suspects to remove before training again."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings for each share of each method removed by.")] = 3,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for these trainings.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Folder for the report; RUN/compare by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare methods on how well they find wrong labels that are known, and on what they cost."""
     opened = gwa.open_run(run)
-    compared = gwa.compare(opened, truth, methods)
+    compared = gwa.compare(opened, truth, methods, removal=removal or (), seeds=seeds, workers=workers)
     page = compared.write(out or run / "compare")
     if as_json:
         rows = json.loads(compared.table.reset_index().to_json(orient="records"))

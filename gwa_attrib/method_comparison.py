@@ -1,32 +1,27 @@
 """All methods on one run, in one table: how well each finds the wrong labels that are known, and what it costs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch.nn.functional as F
-from tqdm.auto import tqdm
 
-from gwa_attrib.analyses import analyses, rank
-from gwa_attrib.attributors import attributors, self_influence
-from gwa_attrib.audited_model import AuditedModel, audited_model
-from gwa_attrib.cost import measured
-from gwa_attrib.errors import GWAError, InputError, UnknownNameError
+from gwa_attrib.audited_model import audited_model
+from gwa_attrib.compared_methods import SLOW, chosen_methods, run_methods
+from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation import mislabel_intervals, mislabel_metrics, verified_labels
 from gwa_attrib.evaluation.intervals import METRICS
 from gwa_attrib.evaluation.verified import UNVERIFIED
+from gwa_attrib.removal_curves import removal_curves
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 
-SLOW = {"influence_cg": "influence", "lissa": "influence"}
-"""Left out unless they are named: of the head the other solves the same system exactly, and faster."""
-NOT_ALONE = {"grad_cos": "the cosine of a gradient with itself is 1 for every sample"}
-WIDER = ("tracin:all", "ekfac:linear")
-"""Attributors that are tried on more than the head too."""
-OVER_CHECKPOINTS = ("tracin", "trak")
+CURVES = 6
+"""How many methods are removed by."""
+ALWAYS = ("mislabeled", "alignment", "random")
+"""Of these, if they ran."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +41,8 @@ class MethodComparison:
     """Which samples have a verified label."""
     facts: Mapping[str, Any]
     """About the run."""
+    removal: pd.DataFrame | None = None
+    """What became of the loss of held-out samples when the first suspects were removed; None where not asked for."""
 
     @property
     def agreement(self) -> pd.DataFrame:
@@ -53,16 +50,26 @@ class MethodComparison:
         suspicion = pd.DataFrame({name: -self.scores[name].ranks() for name in self.table.index})
         return suspicion.corr(method="spearman")
 
+    def overlap(self, k: int | None = None) -> pd.DataFrame:
+        """Share of the first `k` suspects that every two methods have in common, 0 to 1; None for the true number.
+
+        Raises:
+            InputError: no suspects, or more than there are samples.
+        """
+        count = int(self.is_error.sum()) if k is None else k
+        if not 0 < count <= len(self.known):
+            raise InputError(
+                expected=f"1 to {len(self.known)} suspects", found=f"{count}", todo="Pass k=100, for example."
+            )
+        first = {str(name): set(self.scores[name].top(count).tolist()) for name in self.table.index}
+        shared = [[len(one & other) / count for other in first.values()] for one in first.values()]
+        return pd.DataFrame(shared, index=list(first), columns=list(first))
+
     def write(self, folder: str | Path) -> Path:
-        """Write table.parquet, scores.parquet, report.md and report.html; returns the last."""
+        """Write table.parquet, scores.parquet, removal.parquet, report.md and report.html; returns the last."""
         from gwa_attrib.report.methods import write_methods
 
         return write_methods(self, Path(folder))
-
-
-def method_names() -> tuple[str, ...]:
-    """All that can be compared: analyses of the run, and self-influence by attributors (`name` or `name:layers`)."""
-    return (*analyses.names(), *attributors.names(), *WIDER)
 
 
 def compare(
@@ -71,6 +78,9 @@ def compare(
     methods: Sequence[str] | None = None,
     *,
     draws: int = 1000,
+    removal: Sequence[float] = (),
+    seeds: int = 3,
+    workers: int = 1,
 ) -> MethodComparison:
     """Compare methods on how they rank the samples of a run whose right labels are known.
 
@@ -78,9 +88,14 @@ def compare(
         run: A run; attributors need one that was made by `audit`, as they need its model and data.
         truth: Verified labels: the name of a column of the run (``label_before_flip`` after ``audit(flip=...)``), or
             one label per sample, NaN or None where it is not known.
-        methods: Names of analyses or attributors, the latter also as ``"ekfac:linear"`` (see `attribute` for layers);
-            None for all but the slowest.
+        methods: Names of analyses, attributors (also as ``"ekfac:linear"``, see `attribute` for layers) or baselines;
+            or groups: ``"own"``, all of the first two but the slowest, also for None; ``"baselines"``, what other
+            libraries offer. Those train five more models, and stay out where the library is not installed.
         draws: Of the bootstrap that gives the intervals; the same samples are drawn for every method.
+        removal: Shares of the samples to remove, by a method's first suspects, before the model is trained again: for
+            ours, a random order and the best of the others, six in all. Each share of each takes `seeds` trainings.
+        seeds: Of these trainings.
+        workers: Processes for them.
 
     Raises:
         UnknownNameError: a method that does not exist.
@@ -88,7 +103,7 @@ def compare(
         RunFormatError: the run has no epoch yet.
     """
     opened = run if isinstance(run, Run) else open_run(run)
-    chosen = _chosen(methods)
+    chosen = chosen_methods(methods)
     columns: dict[str, Any] = {
         str(name): opened.samples[name].to_numpy() for name in opened.samples if name not in ("sample_id", "key")
     }
@@ -104,7 +119,9 @@ def compare(
     verified = verified_labels(columns, name, opened.class_names)
     known = (verified != UNVERIFIED) & (opened.labels >= 0)
     is_error = (verified != opened.labels)[known]
-    scores, costs, skipped = _run(opened, chosen, named=methods is not None)
+    scores, costs, skipped = run_methods(opened, chosen)
+    if methods is None:
+        skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items()}
     rows = {method: {**_judged(scores[method], known, is_error, draws), **costs[method]} for method in scores}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="method")
     if len(table):
@@ -116,72 +133,22 @@ def compare(
         "errors": int(is_error.sum()),
         "epochs": len(opened.epoch_numbers),
         "truth": name,
+        "methods": list(methods or ()),
+        "removal": list(removal),
+        "seeds": seeds,
     }
-    return MethodComparison(table, skipped, scores, is_error, known, facts)
+    curves = None
+    if len(removal) and scores:
+        drawn = {method: scores[method] for method in _drawn(list(table.index))}
+        model = audited_model(opened)
+        curves = removal_curves(model, drawn, verified, shares=removal, seeds=seeds, workers=workers)
+    return MethodComparison(table, skipped, scores, is_error, known, facts, curves)
 
 
-def _chosen(methods: Sequence[str] | None) -> list[str]:
-    if methods is None:
-        return [name for name in method_names() if name not in SLOW]
-    for name in methods:
-        if name.partition(":")[0] not in (*analyses.names(), *attributors.names()):
-            raise UnknownNameError(
-                expected=f"a method out of: {', '.join(method_names())}", found=repr(name), todo="Choose one of them."
-            )
-    return list(dict.fromkeys(methods))
-
-
-Costs = dict[str, dict[str, Any]]
-
-
-def _run(run: Run, methods: list[str], *, named: bool) -> tuple[dict[str, Scores], Costs, dict[str, str]]:
-    scores: dict[str, Scores] = {}
-    costs: Costs = {}
-    skipped = {} if named else {name: f"{other} gives the same, faster" for name, other in SLOW.items()}
-    audited = _once(lambda: audited_model(run))
-    for method in tqdm(methods, desc="methods", disable=None):
-        registry, base = (analyses, method) if method in analyses else (attributors, method.partition(":")[0])
-        if base in NOT_ALONE:
-            skipped[method] = NOT_ALONE[base]
-            continue
-        try:
-            model = None if registry is analyses else audited()
-            with measured() as cost:
-                scores[method] = rank(run, method) if model is None else _self_influence(model, method)
-        except GWAError as error:
-            skipped[method] = str(error)
-            continue
-        entry = registry[base]
-        costs[method] = {
-            "suspect": entry.suspect,
-            "seconds": cost.seconds,
-            "megabytes": cost.megabytes,
-            "trainings": 1,
-            "source": entry.source,
-        }
-    return scores, costs, skipped
-
-
-def _once(make: Callable[[], AuditedModel]) -> Callable[[], AuditedModel]:
-    """Make it when it is first asked for; an error is raised again each time."""
-    made: list[AuditedModel] = []
-
-    def get() -> AuditedModel:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    return get
-
-
-def _self_influence(audited: AuditedModel, method: str) -> Scores:
-    base, _, layers = method.partition(":")
-    options: dict[str, Any] = {"layers": layers or "head"}
-    if base in OVER_CHECKPOINTS:
-        options["checkpoints"] = audited.checkpoints
-    if base == "tracin":
-        options["learning_rates"] = audited.learning_rates
-    return self_influence(audited.model, F.cross_entropy, (audited.inputs, audited.labels), base, **options)
+def _drawn(best_first: list[str]) -> list[str]:
+    always = [name for name in ALWAYS if name in best_first]
+    others = [name for name in best_first if name not in always]
+    return always + others[: CURVES - len(always)]
 
 
 def _judged(

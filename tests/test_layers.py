@@ -19,6 +19,8 @@ LEVELS: list[list[str]] = [
     ["integrations", "report", "training"],
     ["audit", "comparison"],
     ["audited_model"],
+    ["baselines", "removal_curves"],
+    ["compared_methods"],
     ["method_comparison"],
     ["cli"],
 ]

@@ -20,11 +20,11 @@ from gwa_attrib.analyses import analyses
 from gwa_attrib.attributors import attributors
 from gwa_attrib.audited_model import audited_model
 from gwa_attrib.cli import app
+from gwa_attrib.compared_methods import NOT_ALONE, SLOW, WIDER
 from gwa_attrib.cost import STATM
 from gwa_attrib.errors import InputError, NotRecordedError, UnknownNameError
 from gwa_attrib.evaluation import mislabel_metrics
 from gwa_attrib.evaluation.intervals import METRICS
-from gwa_attrib.method_comparison import NOT_ALONE, SLOW, WIDER
 from gwa_attrib.training import kept_epochs
 
 FEW = ["mislabeled", "aum", "grad_dot", "ekfac:linear", "random"]

@@ -1,6 +1,5 @@
 """What models say of samples that they were not trained on: cross-validation with the training of an audit."""
 
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +24,8 @@ class OutOfFold(NamedTuple):
     """Probabilities, and what they took."""
 
     probabilities: Float[np.ndarray, "sample class"]
-    seconds: float
-    """Of all trainings, also of those that were made by an earlier call."""
+    seconds_before: float
+    """Of the trainings that an earlier call made."""
 
 
 def out_of_fold(audited: AuditedModel, *, folds: int = FOLDS, seed: int = 0) -> OutOfFold:
@@ -51,11 +50,12 @@ def out_of_fold(audited: AuditedModel, *, folds: int = FOLDS, seed: int = 0) -> 
     splits = list(_splits(audited.labels.numpy(), folds, seed))
     for number, (kept, left_out) in enumerate(tqdm(splits, desc="folds", disable=None, leave=False)):
         file = audited.path / FOLDER / f"{folds}-folds-seed={seed}" / f"fold={number}.npz"
-        if not file.exists():
+        before = file.exists()
+        if not before:
             _train(audited, kept, left_out, seed, file)
         with np.load(file) as stored:
             found[left_out] = stored["probabilities"]
-            seconds += float(json.loads(str(stored["seconds"])))
+            seconds += before * float(stored["seconds"])
     return OutOfFold(found, seconds)
 
 
@@ -73,6 +73,6 @@ def _train(audited: AuditedModel, kept: IntColumn, left_out: IntColumn, seed: in
 
     def save(path: Path) -> None:
         with path.open("wb") as stream:
-            np.savez(stream, probabilities=probabilities, seconds=json.dumps(cost.seconds))
+            np.savez(stream, probabilities=probabilities, seconds=cost.seconds)
 
     atomic_write(audited.path, file, save)

@@ -1,5 +1,9 @@
 """Methods of other libraries, by name: functions from an audited model to scores."""
 
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
 
 from gwa_attrib._registry import Registry
@@ -20,3 +24,11 @@ def needs(package: str) -> None:
             found="it is not installed",
             todo=f"Run `pip install {package}`, or `pip install 'gwa-attrib[baselines]'`.",
         )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings and the progress bars of a library, which also show where there is no terminal."""
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

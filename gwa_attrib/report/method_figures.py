@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NAMED = ("mislabeled", "alignment")
 """Ours: drawn thick, whatever their place."""
+CHANCE = "random"
 BEST = 3
 """Of the others, how many of the best have a colour and a name."""
 LOOKS = ((CALM, "--"), ("#5a7d2a", "-."), ("#7a4b94", ":"))
@@ -60,11 +61,45 @@ def recall_svg(
     return draw("recall", "Wrong labels found against samples looked at", (720, 440), paint)
 
 
-def agreement_svg(agreement: pd.DataFrame) -> Markup | None:
-    """Heat map of rank correlations; None for less than two methods."""
+def removal_svg(removal: pd.DataFrame | None) -> Markup | None:
+    """Change of the loss of held-out samples against the share removed, with intervals; None where not asked for."""
+    if removal is None:
+        return None
+    methods = [str(name) for name in removal["method"].unique()]
+    others = [name for name in methods if name not in (*NAMED, CHANCE)]
+
+    def paint(figure: "Figure") -> None:
+        axes = figure.subplots()
+        plain_axes(axes, grid="both")
+        axes.axhline(0, color="k", lw=0.8)
+        for number, (name, rows) in enumerate(removal.groupby("method", sort=False)):
+            place = str(name)
+            look: dict[str, Any]
+            if place in NAMED:
+                look = {"color": SUSPECT, "ls": "-" if place == NAMED[0] else (0, (5, 1)), "lw": 2.4}
+            elif place == CHANCE:
+                look = {"color": "0.55", "ls": "-", "lw": 1.2}
+            else:
+                colour, dashes = LOOKS[others.index(place) % len(LOOKS)]
+                look = {"color": colour, "ls": dashes, "lw": 1.8}
+            x = 100 * rows["share"].to_numpy() + 0.12 * (number - len(methods) / 2)  # side by side
+            middle = rows["change"].to_numpy()
+            spread = np.stack([middle - rows["low"].to_numpy(), rows["high"].to_numpy() - middle])
+            axes.errorbar(x, middle, np.nan_to_num(spread), label=place, capsize=3, elinewidth=0.9, **look)
+        axes.set_xlabel("first suspects removed, in % of the samples")
+        axes.set_ylabel("change of the held-out loss, in nats")
+        axes.legend(loc="best")
+
+    return draw("removal", "Loss of held-out samples after removing the first suspects", (720, 440), paint)
+
+
+def agreement_svg(agreement: pd.DataFrame, overlap: pd.DataFrame | None = None) -> Markup | None:
+    """Heat map of rank correlations, below the diagonal of `overlap` if that is given; None for less than two."""
     if len(agreement) < 2:
         return None
     names, values = [str(name) for name in agreement.index], agreement.to_numpy(dtype=np.float64)
+    if overlap is not None:
+        values = np.where(np.tri(len(names), k=-1, dtype=bool), overlap.to_numpy(dtype=np.float64), values)
 
     def paint(figure: "Figure") -> None:
         axes = figure.subplots()

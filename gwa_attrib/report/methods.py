@@ -10,7 +10,7 @@ import pandas as pd
 
 from gwa_attrib import __version__
 from gwa_attrib.report.build import write_whole
-from gwa_attrib.report.method_figures import agreement_svg, recall_svg
+from gwa_attrib.report.method_figures import agreement_svg, recall_svg, removal_svg
 from gwa_attrib.report.page import environment, policy, texts
 from gwa_attrib.report.wording import visible
 from gwa_attrib.scores import Scores
@@ -41,11 +41,14 @@ class Compared(Protocol):
     @property
     def facts(self) -> Mapping[str, Any]: ...
     @property
+    def removal(self) -> pd.DataFrame | None: ...
+    @property
     def agreement(self) -> pd.DataFrame: ...
+    def overlap(self, k: int | None = None) -> pd.DataFrame: ...
 
 
 def write_methods(compared: Compared, folder: Path) -> Path:
-    """Write report.html, report.md, table.parquet and scores.parquet.
+    """Write report.html, report.md, table.parquet, scores.parquet and, if there is one, removal.parquet.
 
     Raises:
         RunError: a file cannot be written.
@@ -55,6 +58,8 @@ def write_methods(compared: Compared, folder: Path) -> Path:
     write_whole(folder / "report.html", page(compared))
     write_whole(folder / "report.md", markdown(compared))
     write_frame(compared.table, folder / "table.parquet")
+    if compared.removal is not None:
+        write_frame(compared.removal, folder / "removal.parquet")
     columns = {name: scores.values for name, scores in compared.scores.items()}
     if compared.scores:
         ids = next(iter(compared.scores.values())).sample_ids
@@ -65,7 +70,10 @@ def write_methods(compared: Compared, folder: Path) -> Path:
 def command(compared: Compared) -> str:
     """What makes the comparison again."""
     run, truth = (shlex.quote(str(compared.facts[name])) for name in ("run", "truth"))
-    return f"gwa-attrib compare {run} --truth {truth}"
+    methods = "".join(f" --methods {shlex.quote(name)}" for name in compared.facts["methods"])
+    removal = "".join(f" --removal {share:g}" for share in compared.facts["removal"])
+    seeds = f" --seeds {compared.facts['seeds']}" if removal else ""
+    return f"gwa-attrib compare {run} --truth {truth}{methods}{removal}{seeds}"
 
 
 def rows_of(compared: Compared) -> list[dict[str, Any]]:
@@ -102,9 +110,29 @@ def markdown(compared: Compared) -> str:
         cells = [f"{cell['value']} ({cell['interval']})" for cell in row["cells"]]
         cost = [row["seconds"], row["megabytes"], row["trainings"]]
         lines.append("| " + " | ".join([row["method"], *cells, *cost, row["source"]]) + " |")
+    if compared.removal is not None:
+        lines += ["", *_removed(compared.removal)]
     if compared.skipped:
         lines += ["", "Not run:", "", *(f"- `{name}`: {reason}" for name, reason in compared.skipped.items())]
     return "\n".join(lines) + "\n"
+
+
+def _removed(removal: pd.DataFrame) -> list[str]:
+    """The change of the loss, methods by shares."""
+    shares = sorted(removal["share"].unique())
+    lines = [
+        "Change of the held-out loss (nats) when the first suspects are removed and the model is trained again, with "
+        "the 95 % interval over the seeds:",
+        "",
+        "| Method | " + " | ".join(f"{100 * share:g} % removed" for share in shares) + " |",
+        "|---" * (1 + len(shares)) + "|",
+    ]
+    for method, rows in removal.groupby("method", sort=False):
+        cells = [
+            f"{row.change:+.4f} ({row.low:+.4f} to {row.high:+.4f})" for row in rows.sort_values("share").itertuples()
+        ]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def page(compared: Compared) -> str:
@@ -117,7 +145,9 @@ def page(compared: Compared) -> str:
         rows=rows_of(compared),
         skipped=compared.skipped,
         recall=recall_svg({name: compared.scores[name] for name in order}, compared.known, compared.is_error),
-        agreement=agreement_svg(compared.agreement),
+        removal=removal_svg(compared.removal),
+        seeds=compared.facts["seeds"],
+        agreement=agreement_svg(compared.agreement, compared.overlap() if compared.is_error.any() else None),
         command=command(compared),
         styles=styles,
         policy=policy(styles, ()),
