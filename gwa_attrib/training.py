@@ -127,8 +127,9 @@ class Training:
         shuffle = torch.Generator().manual_seed(seed)
         self.loader = DataLoader(TensorDataset(inputs, labels), plan.batch_size, shuffle=True, generator=shuffle)
         self.steps = plan.epochs * len(self.loader)
+        rise = 0.25 if self.steps != 4 else 0.5  # torch divides by zero where the rise is one step long
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, plan.learning_rate, total_steps=self.steps, pct_start=0.25
+            self.optimizer, plan.learning_rate, total_steps=self.steps, pct_start=rise
         )
         self._views = torch.Generator().manual_seed(seed + 1)
 

@@ -5,7 +5,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +21,9 @@ from typer.testing import CliRunner
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
 from gwa_attrib.attributors import attributors
-from gwa_attrib.audited_model import audited_model
+from gwa_attrib.audited_model import AuditedModel, audited_model
 from gwa_attrib.cli import app
-from gwa_attrib.compared_methods import NOT_ALONE, SLOW, WIDER
+from gwa_attrib.compared_methods import NOT_ALONE, SLOW, WIDER, baseline_names
 from gwa_attrib.cost import STATM
 from gwa_attrib.errors import InputError, NotRecordedError, UnknownNameError
 from gwa_attrib.evaluation import mislabel_metrics
@@ -110,6 +113,93 @@ def test_the_command_line(folder: Path, tmp_path: Path) -> None:
     assert found["skipped"] == {}
     assert Path(found["report"]).exists()
     assert "mislabeled" in CliRunner().invoke(app, args).stdout
+
+
+def test_overlap_is_what_two_methods_put_first(compared: gwa.MethodComparison) -> None:
+    for k in (None, 7):
+        overlap = compared.overlap(k)
+        first = {name: set(compared.scores[name].top(k or 30)) for name in overlap.index}
+        assert overlap.loc["aum", "loss"] == len(first["aum"] & first["loss"]) / (k or 30)
+        np.testing.assert_array_equal(overlap, overlap.T)
+        np.testing.assert_array_equal(np.diag(overlap), 1.0)
+    for wrong in (0, 301):
+        with pytest.raises(InputError, match="suspects"):
+            compared.overlap(wrong)
+
+
+def test_other_libraries_train_five_more_models_or_are_skipped(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    first = gwa.compare(run, "label_before_flip", ["mislabeled", "baselines"], draws=20)
+    assert set(first.table.index) | set(first.skipped) == {"mislabeled", *baseline_names()}
+    if find_spec("captum"):
+        assert "BatchNorm2d" in first.skipped["captum_tracin:all"]
+    if not find_spec("cleanlab"):
+        assert "not installed" in first.skipped["confident_learning"]
+        return
+    row, other = first.table.loc["confident_learning"], first.table.loc["confident_learning_margin"]
+    assert row["trainings"] == 5
+    assert row["average_precision"] > 0.5
+    files = sorted((run / "out_of_fold").rglob("*.npz"))
+    assert len(files) == 5
+    trained = sum(float(np.load(file)["seconds"]) for file in files)
+    assert row["seconds"] >= 0.99 * trained
+    assert other["seconds"] >= 0.99 * trained  # what it builds on is counted too
+    assert gwa.inspect(gwa.open_run(run))["status"] == "complete"
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, name: str, note: Callable[..., Any]) -> None:
+    """Note what a method of AuditedModel is called with."""
+    method = getattr(AuditedModel, name)
+
+    def watched(self: AuditedModel, *args: Any) -> Any:
+        note(*args)
+        return method(self, *args)
+
+    monkeypatch.setattr(AuditedModel, name, watched)
+
+
+def test_removal_is_asked_of_samples_that_nobody_trained_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    kept: list[np.ndarray] = []
+    asked: list[np.ndarray] = []
+    train, logits = AuditedModel.train_again, AuditedModel.logits
+    monkeypatch.setattr(
+        AuditedModel, "train_again", lambda self, ids, seed: (kept.append(ids), train(self, ids, seed))[1]
+    )
+    monkeypatch.setattr(
+        AuditedModel, "logits", lambda self, model, ids: (asked.append(ids), logits(self, model, ids))[1]
+    )
+    methods = ["mislabeled", "aum", "random"]
+    found = gwa.compare(run, "label_before_flip", methods, draws=20, removal=[0.1, 0.2], seeds=2)
+    assert found.removal is not None
+    assert found.removal["removed"].tolist() == [24, 48] * 3
+    assert len(kept) == len(asked) == 2 * 7
+    assert {tuple(ids) for ids in asked} == {tuple(asked[0])}
+    assert all(not set(ids) & set(asked[0]) for ids in kept)
+    assert sorted(len(ids) for ids in kept) == sorted(2 * ([240] + [216, 192] * 3))
+    suspects = found.scores["aum"].order()
+    gone = set(range(300)) - set(asked[0])
+    expected = [i for i in suspects if i in gone][:24]
+    assert any(set(gone) - set(ids) == set(expected) for ids in kept)
+    kept.clear()
+    again = gwa.compare(run, "label_before_flip", methods, draws=20, removal=[0.1, 0.2], seeds=2)
+    assert not kept
+    pd.testing.assert_frame_equal(again.removal, found.removal)
+    page = found.write(tmp_path / "out").read_text(encoding="utf-8")
+    assert 'id="removal"' in page
+    assert "--removal 0.1 --removal 0.2 --seeds 2" in page
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out" / "removal.parquet"), found.removal)
+    assert "10 % removed" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+def test_removal_needs_verified_labels_to_hold_out(folder: Path) -> None:
+    truth = [None] * 298 + gwa.open_run(folder).samples["label_before_flip"].tolist()[298:]
+    with pytest.raises(InputError, match="hold some of them out"):
+        gwa.compare(folder, truth, ["aum"], draws=20, removal=[0.1])
 
 
 def test_without_model_or_data_the_analyses_are_compared(tmp_path: Path) -> None:

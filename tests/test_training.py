@@ -1,5 +1,6 @@
 """Plans, augmentation, default models, and the loop that `audit` trains with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import gwa_attrib as gwa
 from gwa_attrib.augment import shift_and_flip
 from gwa_attrib.errors import InputError
 from gwa_attrib.models import build_model, find_factory
-from gwa_attrib.training import BUDGETS, fit, plan_for, seeded
+from gwa_attrib.training import BUDGETS, fit, plan_for, seeded, train_plainly
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 12, 33)])
@@ -107,3 +108,28 @@ def test_a_factory_that_is_not_there_is_refused(spec: str) -> None:
 def test_a_factory_that_makes_the_wrong_thing_is_refused(name: str, found: str) -> None:
     with pytest.raises(InputError, match=found):
         build_model(f"{__name__}:{name}", "table", (4,), 3, 8)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 16, 31])
+def test_the_shortest_trainings_end(samples: int) -> None:
+    """Also of four steps, where a rise of a quarter would be of no length."""
+    plan = replace(plan_for("table", (3,), samples, epochs=1), batch_size=8)
+    for epochs in range(1, 6):
+        model = nn.Linear(3, 2)
+        before = model.weight.detach().clone()
+        x, y = torch.randn(samples, 3), torch.zeros(samples).long()
+        trained = train_plainly(model, x, y, replace(plan, epochs=epochs), seed=0)
+        assert torch.isfinite(trained.weight).all()
+        assert not trained.training
+        assert not torch.equal(trained.weight, before)
+
+
+def test_without_recording_the_weights_are_the_same(tmp_path: Path) -> None:
+    plan = plan_for("image", (1, 8, 8), 40, "fast", epochs=2)
+    x, y = torch.randn(40, 1, 8, 8), torch.arange(40) % 3
+    models = [build_model("auto", "image", (1, 8, 8), 3, 4) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    fit(models[0], x, y, plan, tmp_path / "run", seed=5)
+    train_plainly(models[1], x, y, plan, seed=5)
+    for one, other in zip(models[0].state_dict().values(), models[1].state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -32,6 +32,7 @@ def confident_learning_entropy(audited: AuditedModel, *, folds: int = FOLDS, see
 
 def _scores(audited: AuditedModel, quality: str, folds: int, seed: int) -> Scores:
     needs("cleanlab")
+    from cleanlab.count import num_label_issues
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
@@ -49,5 +50,9 @@ def _scores(audited: AuditedModel, quality: str, folds: int, seed: int) -> Score
         method=quality,
         suspect="low",
         columns=columns,
-        meta={"estimated_errors": int(issues.sum()), "trainings": folds, "seconds_before": found.seconds_before},
+        meta={
+            "estimated_errors": int(num_label_issues(labels, found.probabilities)),
+            "trainings": folds,
+            "seconds_before": found.seconds_before,
+        },
     )

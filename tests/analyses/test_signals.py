@@ -8,11 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
 from gwa_attrib.errors import NotRecordedError, RunFormatError, UnknownNameError
+from gwa_attrib.functional.observation import margin
 
 EPOCHS, SAMPLES, CLASSES = 4, 61, 3
 
@@ -46,6 +47,27 @@ def test_every_analysis_scores_every_sample_and_states_its_direction(run: gwa.Ru
     never = np.isnan(run.trajectory("loss")).all(axis=0)
     np.testing.assert_array_equal(np.isnan(scores.values), never)
     assert len(scores.to_frame()) == SAMPLES
+
+
+def test_aum_of_the_packages_own_fixture(tmp_path: Path) -> None:
+    """What the package `aum` is tested with (its test/test_aum.py): three logits of three samples, seen in two calls.
+
+    There sample b has another label in the second call, which a run refuses: its second margin stands alone.
+    """
+    logits = torch.tensor([[1.0, 2.0, 3.0], [6.0, 5.0, 4.0], [12.0, 11.0, 10.0]])
+    data = TensorDataset(logits, torch.tensor([1, 0, 1]))
+    model = nn.Linear(3, 3)
+    with torch.no_grad():
+        model.weight.copy_(torch.eye(3))
+        model.bias.zero_()
+    with gwa.record(model, tmp_path / "run", num_samples=3) as recorder:
+        for ids in ([0, 1], [2]):
+            for x, y in recorder.batches(DataLoader(Subset(data, ids), 2)):
+                F.cross_entropy(model(x), y).backward()
+                recorder.step(y)
+            recorder.end_epoch()
+    assert gwa.rank(gwa.open_run(tmp_path / "run"), "aum").values.tolist() == [-1.0, 1.0, -1.0]
+    assert margin(torch.tensor([[7.0, 8.0, 9.0]]), torch.tensor([2])).item() == 1.0
 
 
 MEANS = {"alignment": "alignment", "aum": "margin", "confidence": "p_label", "el2n": "el2n", "loss": "loss"}

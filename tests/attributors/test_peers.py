@@ -89,3 +89,53 @@ def test_ekfac_equals_kronfluence(make: "type[Problem]", tmp_path: Path) -> None
         fisher="empirical",
     )
     np.testing.assert_allclose(ours.values, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("make", [mlp, plain_cnn])
+def test_trak_equals_traker(make: "type[Problem]", tmp_path: Path) -> None:
+    """Without a projection, with the kernel damped alike, up to one factor.
+
+    It divides gradients by √parameters, which cancels, and the inverse of the kernel by the mean of its magnitudes.
+    """
+    trak = pytest.importorskip("trak", reason="traker is not installed")
+    from trak.projectors import NoOpProjector
+
+    problem, damping = make(), 1e-3
+    model = copy.deepcopy(problem.model).double().eval()
+    size = sum(p.numel() for p in model.parameters())
+    train, query = [(x.double(), y) for x, y in (problem.train, problem.query)]
+    kernel_mean = _kernel_mean(model, *train) / size
+    theirs = trak.TRAKer(
+        model=model,
+        task="image_classification",
+        train_set_size=len(train[1]),
+        save_dir=str(tmp_path),
+        device="cpu",
+        projector=NoOpProjector(grad_dim=size, proj_dim=size, device="cpu"),
+        proj_dim=size,
+        use_half_precision=False,
+        lambda_reg=damping * kernel_mean,
+    )
+    theirs.load_checkpoint(model.state_dict(), model_id=0)
+    theirs.featurize(batch=train, num_samples=len(train[1]))
+    theirs.finalize_features()
+    theirs.start_scoring_checkpoint(exp_name="e", checkpoint=model.state_dict(), model_id=0, num_targets=len(query[1]))
+    theirs.score(batch=query, num_samples=len(query[1]))
+    expected = np.asarray(theirs.finalize_scores(exp_name="e"))
+    ours = gwa.attribute(model, F.cross_entropy, train, query, "trak", layers="all", dimensions=size, damping=damping)
+    factor = float((ours.values * expected).sum() / np.square(expected).sum())
+    np.testing.assert_allclose(ours.values, factor * expected, rtol=1e-2, atol=1e-3 * np.abs(ours.values).max())
+
+
+def _kernel_mean(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
+    """Mean of the diagonal of ``ΦᵀΦ``, of the gradients of the margin."""
+    total, size = 0.0, 0
+    for one, label in zip(x, y, strict=True):
+        model.zero_grad()
+        outputs = model(one.unsqueeze(0))[0]
+        others = torch.cat([outputs[:label], outputs[label + 1 :]])
+        (outputs[label] - others.logsumexp(dim=0)).backward()
+        gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+        total, size = total + float(gradient.square().sum()), len(gradient)
+    model.zero_grad()
+    return total / size
