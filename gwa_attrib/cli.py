@@ -190,6 +190,9 @@ def compare(
         list[str] | None,
         typer.Option(help="Repeat for each: aum, ekfac:linear... or own (if left out), baselines (other libraries)."),
     ] = None,
+    patience: Annotated[
+        float | None, typer.Option(min=0.0, help="Give a method up after so many seconds, and say so.")
+    ] = None,
     removal: Annotated[
         list[float] | None,
         typer.Option(min=0.0, max=1.0, help="Repeat: share of first suspects to remove before training again."),
@@ -201,7 +204,9 @@ def compare(
 ) -> None:
     """Compare methods on how well they find wrong labels that are known, and on what they cost."""
     opened = gwa.open_run(run)
-    compared = gwa.compare(opened, truth, methods, removal=removal or (), seeds=seeds, workers=workers)
+    compared = gwa.compare(
+        opened, truth, methods, patience=patience, removal=removal or (), seeds=seeds, workers=workers
+    )
     page = compared.write(out or run / "compare")
     if as_json:
         rows = json.loads(compared.table.reset_index().to_json(orient="records"))

@@ -14,6 +14,7 @@ from gwa_attrib.audited_model import AuditedModel, audited_model
 from gwa_attrib.baselines import baselines
 from gwa_attrib.cost import measured
 from gwa_attrib.errors import GWAError, UnknownNameError
+from gwa_attrib.patience import OutOfPatience, at_most
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 
@@ -74,8 +75,12 @@ def _registry(method: str) -> Registry | None:
     return next((registry for registry in (attributors, baselines) if base in registry), None)
 
 
-def run_methods(run: Run, methods: Sequence[str]) -> tuple[dict[str, Scores], Costs, dict[str, str]]:
-    """Scores and costs of those that ran, and why the others did not."""
+def run_methods(
+    run: Run, methods: Sequence[str], patience: float | None = None
+) -> tuple[dict[str, Scores], Costs, dict[str, str]]:
+    """Scores and costs of those that ran, and why the others did not; each may take `patience` seconds."""
+    with at_most(patience):
+        pass  # refused before any work
     scores: dict[str, Scores] = {}
     costs: Costs = {}
     skipped: dict[str, str] = {}
@@ -91,10 +96,13 @@ def run_methods(run: Run, methods: Sequence[str]) -> tuple[dict[str, Scores], Co
             continue
         try:
             model = None if method in analyses else audited()
-            with measured() as cost:
+            with measured() as cost, at_most(patience):
                 found = rank(run, method) if model is None else _of_model(model, method)
         except GWAError as error:
             skipped[method] = str(error)
+            continue
+        except OutOfPatience:
+            skipped[method] = f"it took longer than {patience:g} seconds"
             continue
         registry = _registry(method)
         entry = (registry or analyses)[method if registry is analyses else base]

@@ -78,6 +78,7 @@ def compare(
     methods: Sequence[str] | None = None,
     *,
     draws: int = 1000,
+    patience: float | None = None,
     removal: Sequence[float] = (),
     seeds: int = 3,
     workers: int = 1,
@@ -92,6 +93,7 @@ def compare(
             or groups: ``"own"``, all of the first two but the slowest, also for None; ``"baselines"``, what other
             libraries offer. Those train five more models, and stay out where the library is not installed.
         draws: Of the bootstrap that gives the intervals; the same samples are drawn for every method.
+        patience: Seconds after which a method is given up, and listed with that reason; None: never.
         removal: Shares of the samples to remove, by a method's first suspects, before the model is trained again: for
             ours, a random order and the best of the others, six in all. Each share of each takes `seeds` trainings.
         seeds: Of these trainings.
@@ -119,7 +121,7 @@ def compare(
     verified = verified_labels(columns, name, opened.class_names)
     known = (verified != UNVERIFIED) & (opened.labels >= 0)
     is_error = (verified != opened.labels)[known]
-    scores, costs, skipped = run_methods(opened, chosen)
+    scores, costs, skipped = run_methods(opened, chosen, patience)
     if methods is None:
         skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items()}
     rows = {method: {**_judged(scores[method], known, is_error, draws), **costs[method]} for method in scores}
@@ -134,6 +136,7 @@ def compare(
         "epochs": len(opened.epoch_numbers),
         "truth": name,
         "methods": list(methods or ()),
+        "patience": patience,
         "removal": list(removal),
         "seeds": seeds,
     }

@@ -11,6 +11,7 @@ import gwa_attrib
 PACKAGE = Path(gwa_attrib.__file__).parent
 LEVELS: list[list[str]] = [
     ["errors", "cost"],
+    ["patience"],
     ["_registry", "functional"],
     ["scores", "store"],
     ["capture", "analyses", "proxies"],

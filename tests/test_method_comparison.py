@@ -148,6 +148,15 @@ def test_other_libraries_train_five_more_models_or_are_skipped(folder: Path, tmp
     assert gwa.inspect(gwa.open_run(run))["status"] == "complete"
 
 
+def test_a_method_that_takes_too_long_is_given_up(folder: Path) -> None:
+    methods = ["aum", "lissa"]
+    found = gwa.compare(folder, "label_before_flip", methods, draws=20, patience=0.3)
+    assert list(found.table.index) == ["aum"]
+    assert found.skipped == {"lissa": "it took longer than 0.3 seconds"}
+    with pytest.raises(InputError, match="patience"):
+        gwa.compare(folder, "label_before_flip", methods, patience=0.0)
+
+
 def watch(monkeypatch: pytest.MonkeyPatch, name: str, note: Callable[..., Any]) -> None:
     """Note what a method of AuditedModel is called with."""
     method = getattr(AuditedModel, name)
@@ -166,13 +175,8 @@ def test_removal_is_asked_of_samples_that_nobody_trained_on(
     shutil.copytree(folder, run)
     kept: list[np.ndarray] = []
     asked: list[np.ndarray] = []
-    train, logits = AuditedModel.train_again, AuditedModel.logits
-    monkeypatch.setattr(
-        AuditedModel, "train_again", lambda self, ids, seed: (kept.append(ids), train(self, ids, seed))[1]
-    )
-    monkeypatch.setattr(
-        AuditedModel, "logits", lambda self, model, ids: (asked.append(ids), logits(self, model, ids))[1]
-    )
+    watch(monkeypatch, "train_again", lambda ids, seed: kept.append(ids))
+    watch(monkeypatch, "logits", lambda model, ids: asked.append(ids))
     methods = ["mislabeled", "aum", "random"]
     found = gwa.compare(run, "label_before_flip", methods, draws=20, removal=[0.1, 0.2], seeds=2)
     assert found.removal is not None

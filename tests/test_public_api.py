@@ -54,7 +54,7 @@ SIGNATURES: dict[str, str] = {
     "EarlyStopping": "recorder rule=None * mode='scratch' patience=None epochs=None metric='val_accuracy' model=None",
     "EarlyStopping.update": "self",
     "EarlyStopping.restore": "self",
-    "compare": "run truth methods=None * draws=1000 removal=() seeds=3 workers=1",
+    "compare": "run truth methods=None * draws=1000 patience=None removal=() seeds=3 workers=1",
     "MethodComparison": "table skipped scores is_error known facts removal=None",
     "MethodComparison.write": "self folder",
     "compare_runs": "runs by='mean_alignment' * rule='paper' accuracy=None",

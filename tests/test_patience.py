@@ -1,0 +1,54 @@
+"""Work that takes too long is ended, and nothing of it remains."""
+
+import contextlib
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from gwa_attrib.errors import InputError
+from gwa_attrib.patience import OutOfPatience, at_most
+
+
+def _work_for(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(Exception):
+            torch.ones(100) @ torch.ones(100)
+
+
+def test_a_long_block_is_ended_also_where_exceptions_are_swallowed() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    began = time.monotonic()
+    with pytest.raises(OutOfPatience), at_most(0.2):
+        _work_for(30.0)
+    assert time.monotonic() < began + 20
+    assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_a_short_block_and_no_limit() -> None:
+    with at_most(0.2):
+        pass
+    with at_most(None):
+        time.sleep(0.3)  # the alarm of the block before is off
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_no_time_and_other_threads_are_refused() -> None:
+    with pytest.raises(InputError, match="0 seconds"), at_most(0):
+        pass
+    errors: list[InputError] = []
+
+    def work() -> None:
+        try:
+            with at_most(1):
+                pass
+        except InputError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert "another thread" in str(errors[0])
