@@ -34,6 +34,7 @@ from gwa_attrib.evaluation import (
     datamodel,
     half_subsets,
     leave_one_out,
+    leave_one_out_correlation,
     linear_datamodeling_score,
     retrain,
     subset_removal,
@@ -49,6 +50,7 @@ SLOW = ("influence_cg", "lissa")
 """Solve the same system as `influence`, of the head; asked of one model only."""
 EVERYWHERE = ("grad_dot", "grad_cos", "tracin", "arnoldi", "datainf", "trak", "ekfac")
 """Also on all layers (EK-FAC: linear layers and convolutions)."""
+LEFT_OUT = "leave one out"
 CHECKPOINTED = ("tracin", "trak")
 
 
@@ -142,10 +144,13 @@ def interval(values: np.ndarray, draws: int = 2000) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def as_scores(values: np.ndarray) -> Scores:
+    return Scores(values, np.arange(len(values)), method="", suspect="low")
+
+
 def judged(values: np.ndarray, masks: np.ndarray, losses: np.ndarray) -> dict[str, float]:
     """LDS, mean over the queries whose loss and scores are not constant."""
-    scores = Scores(values, np.arange(len(values)), method="", suspect="low")
-    lds = linear_datamodeling_score(scores, masks, losses)
+    lds = linear_datamodeling_score(as_scores(values), masks, losses)
     known = lds[np.isfinite(lds)]
     if not len(known):
         return {"lds": float("nan"), "low": float("nan"), "high": float("nan")}
@@ -175,6 +180,8 @@ def of_network(network: str, work: Path, workers: int) -> dict[str, Any]:
     with torch.no_grad():
         predicted = fitted[0][0](training.data.query_x).argmax(dim=1)
     accuracy = float((predicted == training.data.query_y).double().mean())
+    truth = ground_truth(training, work, workers)
+    left_out = as_scores(truth[LEFT_OUT][0])
     rows, helpful = [], {}
     for way in ways():
         name = f"{way[0]}:{way[1]}" + (f" {way[2]} checkpoints" if way[2] > 1 else "")
@@ -190,9 +197,9 @@ def of_network(network: str, work: Path, workers: int) -> dict[str, Any]:
         row["one"] = judged(values[0], masks, losses)
         if len(values) > 1:
             row["ten"] = judged(np.mean(values, axis=0), masks, losses)
+        row["left_out"] = round(float(np.nanmean(leave_one_out_correlation(as_scores(values[0]), left_out))), 4)
         rows.append({**row, "seconds": round(cost.seconds, 3), "megabytes": round(cost.megabytes, 1)})
         helpful[name] = order_of(values[0])
-    truth = ground_truth(training, work, workers)
     for name, (values_of, cost_of) in truth.items():
         rows.append({"method": name, "one": judged(values_of, masks, losses), "seconds": round(cost_of, 1)})
         helpful[name] = order_of(values_of)
@@ -232,7 +239,7 @@ def ground_truth(training: Training, work: Path, workers: int) -> Mapping[str, t
         return datamodel(others, retrain(training, others, work / "other_halves", workers=workers)).values
 
     return {
-        "leave one out": timed_once(work / "left_out.json", left_out),
+        LEFT_OUT: timed_once(work / "left_out.json", left_out),
         "datamodel": timed_once(work / "datamodel.json", fitted),
     }
 

@@ -38,22 +38,26 @@ def table_of(network: str, found: dict[str, Any]) -> list[str]:
         "",
         f"{found['parameters']:,} parameters, {found['samples']:,} training samples, {found['queries']} queries, accuracy "
         f"{100 * found['accuracy']:.1f} %; {found['trainings']:,} trainings on halves in "
-        f"{found['seconds_of_trainings']:.0f} s. LDS: mean over the queries, 95 % bootstrap over them. Loss: change of "
+        f"{found['seconds_of_trainings']:.0f} s. LDS: mean over the queries, 95 % bootstrap over them. Left out: Spearman correlation "
+        f"with leaving each sample out, mean over the queries. Loss: change of "
         f"the mean over the queries in nats when the {100 * most:.0f} % that help most are removed (high: they did "
         "help), 95 % over the seeds. Seconds and megabytes: of one model.",
         "",
-        "| Method | LDS, one model | LDS, ten models | Loss | Seconds | MB |",
-        "|---|---|---|---|---|---|",
+        "| Method | LDS, one model | LDS, ten models | Left out | Loss | Seconds | MB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in found["methods"]:
         if "skipped" in row:
-            lines.append(f"| {row['method']} | {row['skipped']} | | | | |")
+            lines.append(f"| {row['method']} | {row['skipped']} | | | | | |")
             continue
         gone = removal[(removal["method"] == row["method"]) & (removal["share"] == most)]
         loss = "" if gone.empty else _with_interval(*gone.iloc[0][["change", "low", "high"]], sign="+")
         cells = [_with_interval(**row[key]) if key in row else "" for key in ("one", "ten")]
         megabytes = f"{row['megabytes']:.0f}" if "megabytes" in row else ""
-        lines.append(f"| {row['method']} | {cells[0]} | {cells[1]} | {loss} | {row['seconds']:.2f} | {megabytes} |")
+        left_out = f"{row['left_out']:.3f}" if np.isfinite(row.get("left_out", np.nan)) else ""
+        lines.append(
+            f"| {row['method']} | {cells[0]} | {cells[1]} | {left_out} | {loss} | {row['seconds']:.2f} | {megabytes} |"
+        )
     return [*lines, ""]
 
 

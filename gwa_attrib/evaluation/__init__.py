@@ -1,6 +1,11 @@
 """Scores against the truth: labels that were verified, and what training again shows."""
 
-from gwa_attrib.evaluation.counterfactuals import datamodel, leave_one_out, linear_datamodeling_score
+from gwa_attrib.evaluation.counterfactuals import (
+    datamodel,
+    leave_one_out,
+    leave_one_out_correlation,
+    linear_datamodeling_score,
+)
 from gwa_attrib.evaluation.intervals import mislabel_intervals
 from gwa_attrib.evaluation.mislabels import mislabel_metrics
 from gwa_attrib.evaluation.removal import subset_removal
@@ -12,6 +17,7 @@ __all__ = [
     "datamodel",
     "half_subsets",
     "leave_one_out",
+    "leave_one_out_correlation",
     "linear_datamodeling_score",
     "mislabel_intervals",
     "mislabel_metrics",

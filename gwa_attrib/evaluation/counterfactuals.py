@@ -46,6 +46,27 @@ def leave_one_out(losses: Float[np.ndarray, "train query"], whole: Float[np.ndar
     return Scores(values, np.arange(len(values)), method="leave_one_out", suspect="low")
 
 
+def leave_one_out_correlation(scores: Scores, truth: Scores) -> Float[np.ndarray, " query"]:
+    """Spearman correlation, for each query, of scores with what `leave_one_out` found; 1 is perfect, 0 is chance.
+
+    NaN where either is constant.
+
+    Raises:
+        InputError: not the same samples and queries.
+    """
+    if scores.values.shape != truth.values.shape or scores.values.ndim != 2:
+        raise InputError(
+            expected="scores [train, query] of the samples and queries that were left out and asked",
+            found=f"{scores.values.shape} and {truth.values.shape}",
+            todo="Attribute with gwa.attribute to the same queries.",
+        )
+    found = np.full(scores.values.shape[1], np.nan)
+    for query, (one, other) in enumerate(zip(scores.values.T, truth.values.T, strict=True)):
+        if np.ptp(one) > 0 and np.ptp(other) > 0:
+            found[query] = spearmanr(one, other, nan_policy="omit")[0]
+    return found
+
+
 def datamodel(
     masks: Bool[np.ndarray, "subset train"], losses: Float[np.ndarray, "subset query"], *, penalty: float = 1e-2
 ) -> Scores:

@@ -22,6 +22,7 @@ from gwa_attrib.evaluation import (
     datamodel,
     half_subsets,
     leave_one_out,
+    leave_one_out_correlation,
     linear_datamodeling_score,
     retrain,
 )
@@ -69,6 +70,19 @@ def test_leaving_out_and_datamodels_find_additive_shares(tmp_path: Path) -> None
     # every subset has six samples, so that shares are known up to a constant
     found, truth = (values - values.mean(axis=0) for values in (model.values, WEIGHTS))
     np.testing.assert_allclose(found, truth, atol=0.02)
+
+
+def test_correlation_with_leaving_out() -> None:
+    truth, generator = scores(WEIGHTS), np.random.default_rng(1)
+    np.testing.assert_allclose(leave_one_out_correlation(scores(np.exp(WEIGHTS)), truth), 1.0)
+    np.testing.assert_allclose(leave_one_out_correlation(scores(-WEIGHTS), truth), -1.0)
+    other = generator.normal(size=WEIGHTS.shape)
+    expected = [spearmanr(other[:, query], WEIGHTS[:, query])[0] for query in range(3)]
+    np.testing.assert_allclose(leave_one_out_correlation(scores(other), truth), expected)
+    assert np.isnan(leave_one_out_correlation(scores(np.zeros_like(WEIGHTS)), truth)).all()
+    for wrong in (scores(WEIGHTS[:, :2]), scores(WEIGHTS[:, 0])):
+        with pytest.raises(InputError, match="queries"):
+            leave_one_out_correlation(wrong, truth)
 
 
 def test_it_goes_on_where_it_ended(tmp_path: Path) -> None:
