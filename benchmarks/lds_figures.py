@@ -39,8 +39,9 @@ def table_of(network: str, found: dict[str, Any]) -> list[str]:
         f"{found['parameters']:,} parameters, {found['samples']:,} training samples, {found['queries']} queries, "
         f"accuracy {100 * found['accuracy']:.1f} %; {found['trainings']:,} trainings on halves in "
         f"{found['seconds_of_trainings']:.0f} s. LDS: mean over the queries, 95 % bootstrap over them. Left out: "
-        "Spearman correlation with leaving each sample out, mean over the queries. Loss: change of the mean over the queries in "
-        f"nats when the {100 * most:.0f} % that help most are removed (high: they did help), 95 % over the seeds. "
+        "Spearman correlation with leaving each sample out, mean over the queries. Loss: change of the mean over the "
+        f"queries in nats when the {100 * most:.0f} % that help most are removed (high: they did help), 95 % over the "
+        "seeds. "
         "Seconds and megabytes: of one model.",
         "",
         "| Method | LDS, one model | LDS, ten models | Left out | Loss | Seconds | MB |",
