@@ -20,7 +20,7 @@ import numpy as np
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
-from gwa_attrib.evaluation import score_against
+from gwa_attrib.evaluation import score_against, verified_labels
 
 REQUIRED = {
     "digits-symmetric-10": {"auroc": 0.998, "average_precision": 0.99},
@@ -59,9 +59,10 @@ def signals_of(run_path: str, given: np.ndarray, truth: np.ndarray) -> dict[str,
 
 def measure(name: str, data: Any, options: dict[str, Any], folder: Path, seed: int) -> dict[str, Any]:
     result = gwa.audit(data, folder / name, seed=seed, **options)
-    frame = gwa.open_run(result.run).samples
-    truth = frame["label_before_flip"] if "flip" in options else frame[options["truth"]]
-    signals = signals_of(result.run, frame["label"].to_numpy("int64"), truth.to_numpy("int64"))
+    run = gwa.open_run(result.run)
+    column = "label_before_flip" if "flip" in options else options["truth"]
+    truth = verified_labels({column: run.samples[column].to_numpy()}, column, run.class_names)
+    signals = signals_of(result.run, run.labels.astype("int64"), truth)
     single = {k: v for k, v in signals.items() if k != "mislabeled"}
     best = max(single, key=lambda k: single[k]["auroc"])
     ours = signals["mislabeled"]

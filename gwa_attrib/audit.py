@@ -107,14 +107,18 @@ def audit(
 def flip_some(
     data: LabeledData, inputs: Tensor, rate: float, kind: Literal["symmetric", "pairs"], seed: int
 ) -> LabeledData:
-    """The data set with a share of its labels changed; the labels before that are the column `label_before_flip`."""
+    """The data set with a share of its labels changed; the column `label_before_flip` names the classes before that."""
+    import numpy as np
+
     from gwa_attrib.datasets.flip import flip_labels, known_look_alikes, look_alikes
 
     pairs = None
     if kind == "pairs":
         pairs = known_look_alikes(data.class_names) or look_alikes(inputs, data.labels)
     labels, _ = flip_labels(data.labels, len(data.class_names), rate, kind, seed, pairs)
-    return replace(data, labels=labels, columns={**data.columns, "label_before_flip": data.labels})
+    return replace(
+        data, labels=labels, columns={**data.columns, "label_before_flip": np.asarray(data.class_names)[data.labels]}
+    )
 
 
 def source_of(data: LabeledData) -> dict[str, Any]:

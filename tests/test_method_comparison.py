@@ -55,7 +55,7 @@ def test_every_method_ran_or_says_why_not(compared: gwa.MethodComparison) -> Non
 
 def test_each_row_is_the_metric_of_its_scores(compared: gwa.MethodComparison, folder: Path) -> None:
     run = gwa.open_run(folder)
-    wrong = run.samples["label_before_flip"].to_numpy() != run.labels
+    wrong = run.samples["label_before_flip"].to_numpy() != np.asarray(run.class_names)[run.labels]
     for method in ("mislabeled", "aum", "grad_dot"):
         expected = mislabel_metrics(compared.scores[method], wrong)
         for name in METRICS:
@@ -259,3 +259,18 @@ def test_the_cost_of_a_block() -> None:
     seconds, megabytes = map(float, printed.split())
     assert seconds > 0
     assert 80 < megabytes < 200
+
+
+def test_flips_of_named_classes_are_compared_too(tmp_path: Path) -> None:
+    """Classes that are words: what is stored of the labels before the flip names them."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    table = pd.DataFrame(generator.normal(size=(60, 3)) + 4 * np.eye(3)[labels], columns=["a", "b", "c"])
+    table["species"] = np.array(["cat", "dog", "eel"])[labels]
+    table.to_csv(tmp_path / "table.csv", index=False)
+    gwa.audit(tmp_path / "table.csv", tmp_path / "run", label_column="species", flip=0.1, epochs=3)
+    run = gwa.open_run(tmp_path / "run")
+    assert run.samples["label_before_flip"].tolist() == table["species"].tolist()
+    found = gwa.compare(run, "label_before_flip", ["mislabeled", "grad_dot"], draws=20)
+    assert found.facts["errors"] == 6
+    assert not found.skipped
