@@ -68,6 +68,8 @@ def removal_svg(removal: pd.DataFrame | None) -> Markup | None:
     methods = [str(name) for name in removal["method"].unique()]
     others = [name for name in methods if name not in (*NAMED, CHANCE)]
 
+    removal = removal.sort_values("share", kind="stable")
+
     def paint(figure: "Figure") -> None:
         axes = figure.subplots()
         plain_axes(axes, grid="both")
@@ -85,6 +87,7 @@ def removal_svg(removal: pd.DataFrame | None) -> Markup | None:
             x = 100 * rows["share"].to_numpy() + 0.12 * (number - len(methods) / 2)  # side by side
             middle = rows["change"].to_numpy()
             spread = np.stack([middle - rows["low"].to_numpy(), rows["high"].to_numpy() - middle])
+            axes.plot([0, x[0]], [0, middle[0]], **look)
             axes.errorbar(x, middle, np.nan_to_num(spread), label=place, capsize=3, elinewidth=0.9, **look)
         axes.set_xlabel("first suspects removed, in % of the samples")
         axes.set_ylabel("change of the held-out loss, in nats")
