@@ -7,22 +7,11 @@ import numpy as np
 import pytest
 import torch
 from browser import Browser
+from hostile import EVIL, EVIL_METRIC, NAMES
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.store import Run
-
-NAMES = ("cat", "dog", "heron", "newt", "wasp")
-EVIL = (
-    "</script><script>alert(1)</script>",
-    '"><img src=x onerror=alert(2)>',
-    r"$\frac{a}{$",
-    "=cmd|' /C calc'!A0",
-    "\u202eright-to-left\u0000",
-    "{{ 7 * 7 }}&amp;<b>",
-    "-1",
-)
-EVIL_METRIC = "$<b>x</b>^2$_accuracy"
 
 
 @pytest.fixture(scope="session")

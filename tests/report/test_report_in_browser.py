@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from browser import CHROMIUM, Browser
-from conftest import EVIL, EVIL_METRIC
+from hostile import EVIL, EVIL_METRIC
 
 import gwa_attrib as gwa
 from gwa_attrib.store import Run

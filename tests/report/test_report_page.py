@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from conftest import EVIL, NAMES
+from hostile import EVIL, NAMES
 from markup import Node, facts, read_page
 from small_runs import blobs, record_run
 
