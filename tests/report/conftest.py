@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from browser import Browser
-from hostile import EVIL, EVIL_METRIC, NAMES
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.store import Run
+from report.browser import Browser
+from report.hostile import EVIL, EVIL_METRIC, NAMES
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from markup import Node, read_page
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
@@ -15,6 +14,7 @@ from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.errors import InputError, RunError, RunFormatError
 from gwa_attrib.report.build import write_whole
 from gwa_attrib.store import Run
+from report.markup import Node, read_page
 
 NAMES = ("a", "b", "c", "d")
 

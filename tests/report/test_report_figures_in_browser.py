@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, Browser
 from PIL import Image
 
 from gwa_attrib.report import figure, svg
+from report.browser import CHROMIUM, Browser
 
 pytestmark = [
     pytest.mark.browser,

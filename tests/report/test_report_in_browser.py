@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from browser import CHROMIUM, Browser
-from hostile import EVIL, EVIL_METRIC
 
 import gwa_attrib as gwa
 from gwa_attrib.store import Run
+from report.browser import CHROMIUM, Browser
+from report.hostile import EVIL, EVIL_METRIC
 
 pytestmark = [
     pytest.mark.browser,

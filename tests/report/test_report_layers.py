@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-from markup import read_page
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.report.sections.layers import read_means
 from gwa_attrib.store import Run
+from report.markup import read_page
 
 
 def section(run: Run, folder: Path) -> object:

@@ -14,12 +14,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hostile import EVIL, NAMES
-from markup import Node, facts, read_page
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.store import Run
+from report.hostile import EVIL, NAMES
+from report.markup import Node, facts, read_page
 
 ORDER = [
     "recorded",
