@@ -163,4 +163,7 @@ def _judged(
     for name in METRICS:
         row[name] = metrics[name]
         row[f"{name}_low"], row[f"{name}_high"] = intervals[name]
+    row["false_negative_rate"] = 1.0 - row["precision_at_errors"]
+    row["false_negative_rate_low"] = 1.0 - row["precision_at_errors_high"]
+    row["false_negative_rate_high"] = 1.0 - row["precision_at_errors_low"]
     return row

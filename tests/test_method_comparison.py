@@ -63,6 +63,8 @@ def test_each_row_is_the_metric_of_its_scores(compared: gwa.MethodComparison, fo
             assert row[name] == expected[name]
             assert row[f"{name}_low"] <= row[name] + 1e-9
             assert row[f"{name}_high"] >= row[name] - 1e-9
+    missed = 1 - wrong[compared.scores["aum"].order()[: wrong.sum()]].mean()
+    assert compared.table.loc["aum", "false_negative_rate"] == pytest.approx(missed)
     np.testing.assert_array_equal(compared.scores["aum"].values, gwa.rank(run, "aum").values)
     assert compared.table["average_precision"].is_monotonic_decreasing
 

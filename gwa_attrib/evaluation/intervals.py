@@ -10,14 +10,7 @@ from jaxtyping import Bool, Float, Int
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
 
-METRICS = (
-    "auroc",
-    "average_precision",
-    "precision_at_errors",
-    "false_negative_rate",
-    "recall_at_10_percent",
-    "recall_at_20_percent",
-)
+METRICS = ("auroc", "average_precision", "precision_at_errors", "recall_at_10_percent", "recall_at_20_percent")
 DRAWS = 1000
 TOGETHER = 4_000_000
 """Numbers that are worked on at a time."""
@@ -91,7 +84,6 @@ def metrics_of_counts(
         "auroc": auroc,
         "average_precision": average_precision,
         "precision_at_errors": within_errors,
-        "false_negative_rate": 1.0 - within_errors,
         "recall_at_10_percent": within[0.1],
         "recall_at_20_percent": within[0.2],
     }

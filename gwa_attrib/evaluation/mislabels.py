@@ -11,8 +11,8 @@ from gwa_attrib.scores import Scores
 
 
 def mislabel_metrics(scores: Scores, is_error: Bool[np.ndarray, " train"]) -> dict[str, Any]:
-    """AUROC and average precision (as scikit-learn, ties included), precision at the true number of errors and
-    false negative rate (one minus it: 2510.16211), and recall when the worst 10 or 20 % are looked at.
+    """AUROC and average precision (as scikit-learn, ties included), precision at the true number of errors (one minus
+    the false negative rate of 2510.16211), and recall when the worst 10 or 20 % are looked at.
 
     Samples without a value come last. NaN where all or none are errors.
 
@@ -38,7 +38,6 @@ def mislabel_metrics(scores: Scores, is_error: Bool[np.ndarray, " train"]) -> di
         "auroc": float(roc_auc_score(is_error, suspicion)) if both else math.nan,
         "average_precision": float(average_precision_score(is_error, suspicion)) if both else math.nan,
         "precision_at_errors": found_within(errors) / errors if errors else math.nan,
-        "false_negative_rate": 1.0 - found_within(errors) / errors if errors else math.nan,
         "recall_at_10_percent": found_within(round(0.1 * len(is_error))) / errors if errors else math.nan,
         "recall_at_20_percent": found_within(round(0.2 * len(is_error))) / errors if errors else math.nan,
     }
