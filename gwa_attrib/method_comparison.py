@@ -11,8 +11,8 @@ import pandas as pd
 from gwa_attrib.audited_model import audited_model
 from gwa_attrib.compared_methods import SLOW, chosen_methods, run_methods
 from gwa_attrib.errors import InputError
-from gwa_attrib.evaluation import mislabel_intervals, mislabel_metrics, verified_labels
-from gwa_attrib.evaluation.intervals import METRICS
+from gwa_attrib.evaluation import mislabel_metrics, verified_labels
+from gwa_attrib.evaluation.intervals import METRICS, drawn_metrics, percentiles
 from gwa_attrib.evaluation.verified import UNVERIFIED
 from gwa_attrib.removal_curves import removal_curves
 from gwa_attrib.scores import Scores
@@ -41,6 +41,8 @@ class MethodComparison:
     """Which samples have a verified label."""
     facts: Mapping[str, Any]
     """About the run."""
+    drawn: Mapping[str, Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]]
+    """By method and metric, its value on each draw of the bootstrap; the draws are those of all methods."""
     removal: pd.DataFrame | None = None
     """What became of the loss of held-out samples when the first suspects were removed; None where not asked for."""
 
@@ -64,6 +66,28 @@ class MethodComparison:
         first = {str(name): set(self.scores[name].top(count).tolist()) for name in self.table.index}
         shared = [[len(one & other) / count for other in first.values()] for one in first.values()]
         return pd.DataFrame(shared, index=list(first), columns=list(first))
+
+    def ahead(self, reference: str = "mislabeled", metric: str = "average_precision") -> pd.DataFrame:
+        """How far `reference` is above every other method: `difference`, and its 95 % interval, `low` to `high`.
+
+        Paired: both are judged on the same drawn samples. Where `low` is above 0, `reference` is better.
+
+        Raises:
+            InputError: a reference that did not run, or an unknown metric.
+        """
+        if reference not in self.scores or metric not in METRICS:
+            raise InputError(
+                expected=f"a method that ran ({', '.join(self.scores)}) and a metric out of {', '.join(METRICS)}",
+                found=f"{reference!r} and {metric!r}",
+                todo="Choose from them.",
+            )
+        value = {str(name): float(number) for name, number in self.table[metric].items()}
+        rows = {}
+        for name in value:
+            if name != reference:
+                low, high = percentiles(self.drawn[reference][metric] - self.drawn[name][metric])
+                rows[name] = {"difference": value[reference] - value[name], "low": low, "high": high}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high"])
 
     def write(self, folder: str | Path) -> Path:
         """Write table.parquet, scores.parquet, removal.parquet, report.md and report.html; returns the last."""
@@ -124,7 +148,12 @@ def compare(
     scores, costs, skipped = run_methods(opened, chosen, patience)
     if methods is None:
         skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items()}
-    rows = {method: {**_judged(scores[method], known, is_error, draws), **costs[method]} for method in scores}
+    judged = {method: _known(scores[method], known) for method in scores}
+    drawn = {method: drawn_metrics(some, is_error, draws=draws) for method, some in judged.items()}
+    rows = {
+        method: {**_judged(mislabel_metrics(judged[method], is_error), drawn[method]), **costs[method]}
+        for method in scores
+    }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="method")
     if len(table):
         table = table.sort_values("average_precision", ascending=False, kind="stable")
@@ -142,28 +171,29 @@ def compare(
     }
     curves = None
     if len(removal) and scores:
-        drawn = {method: scores[method] for method in _drawn(list(table.index))}
+        shown = {method: scores[method] for method in _shown(list(table.index))}
         model = audited_model(opened)
-        curves = removal_curves(model, drawn, verified, shares=removal, seeds=seeds, workers=workers)
-    return MethodComparison(table, skipped, scores, is_error, known, facts, curves)
+        curves = removal_curves(model, shown, verified, shares=removal, seeds=seeds, workers=workers)
+    return MethodComparison(table, skipped, scores, is_error, known, facts, drawn, curves)
 
 
-def _drawn(best_first: list[str]) -> list[str]:
+def _shown(best_first: list[str]) -> list[str]:
     always = [name for name in ALWAYS if name in best_first]
     others = [name for name in best_first if name not in always]
     return always + others[: CURVES - len(always)]
 
 
-def _judged(
-    scores: Scores, known: np.ndarray[Any, Any], is_error: np.ndarray[Any, Any], draws: int
-) -> dict[str, float]:
-    some = Scores(scores.values[known], scores.sample_ids[known], method=scores.method, suspect=scores.suspect)
-    metrics, intervals = mislabel_metrics(some, is_error), mislabel_intervals(some, is_error, draws=draws)
+def _judged(metrics: Mapping[str, float], drawn: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, float]:
     row: dict[str, float] = {}
     for name in METRICS:
         row[name] = metrics[name]
-        row[f"{name}_low"], row[f"{name}_high"] = intervals[name]
+        row[f"{name}_low"], row[f"{name}_high"] = percentiles(drawn[name])
     row["false_negative_rate"] = 1.0 - row["precision_at_errors"]
     row["false_negative_rate_low"] = 1.0 - row["precision_at_errors_high"]
     row["false_negative_rate_high"] = 1.0 - row["precision_at_errors_low"]
     return row
+
+
+def _known(scores: Scores, known: np.ndarray[Any, Any]) -> Scores:
+    """Of the samples with a verified label."""
+    return Scores(scores.values[known], scores.sample_ids[known], method=scores.method, suspect=scores.suspect)

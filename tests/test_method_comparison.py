@@ -117,6 +117,18 @@ def test_the_command_line(folder: Path, tmp_path: Path) -> None:
     assert "mislabeled" in CliRunner().invoke(app, args).stdout
 
 
+def test_how_far_one_is_ahead_of_the_others(compared: gwa.MethodComparison) -> None:
+    ahead = compared.ahead("aum")
+    assert set(ahead.index) == set(compared.table.index) - {"aum"}
+    expected = compared.table["average_precision"]["aum"] - compared.table["average_precision"]["random"]
+    assert ahead.loc["random", "difference"] == expected
+    assert ahead.loc["random", "low"] > 0
+    assert (ahead["low"] <= ahead["difference"] + 1e-9).all()
+    for wrong in ({"reference": "best"}, {"metric": "accuracy"}):
+        with pytest.raises(InputError, match="a method that ran"):
+            compared.ahead(**wrong)
+
+
 def test_overlap_is_what_two_methods_put_first(compared: gwa.MethodComparison) -> None:
     for k in (None, 7):
         overlap = compared.overlap(k)

@@ -55,7 +55,7 @@ SIGNATURES: dict[str, str] = {
     "EarlyStopping.update": "self",
     "EarlyStopping.restore": "self",
     "compare": "run truth methods=None * draws=1000 patience=None removal=() seeds=3 workers=1",
-    "MethodComparison": "table skipped scores is_error known facts removal=None",
+    "MethodComparison": "table skipped scores is_error known facts drawn removal=None",
     "MethodComparison.write": "self folder",
     "compare_runs": "runs by='mean_alignment' * rule='paper' accuracy=None",
     "Comparison": "by table",

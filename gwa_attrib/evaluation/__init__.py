@@ -6,7 +6,7 @@ from gwa_attrib.evaluation.counterfactuals import (
     leave_one_out_correlation,
     linear_datamodeling_score,
 )
-from gwa_attrib.evaluation.intervals import mislabel_intervals
+from gwa_attrib.evaluation.intervals import mislabel_differences, mislabel_intervals
 from gwa_attrib.evaluation.mislabels import mislabel_metrics
 from gwa_attrib.evaluation.removal import subset_removal
 from gwa_attrib.evaluation.retraining import all_but_one, half_subsets, retrain, retrain_each
@@ -19,6 +19,7 @@ __all__ = [
     "leave_one_out",
     "leave_one_out_correlation",
     "linear_datamodeling_score",
+    "mislabel_differences",
     "mislabel_intervals",
     "mislabel_metrics",
     "retrain",

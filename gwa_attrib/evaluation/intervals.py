@@ -28,20 +28,54 @@ def mislabel_intervals(
     Raises:
         InputError: not one truth value per sample.
     """
+    drawn = drawn_metrics(scores, is_error, draws=draws, seed=seed)
+    return {name: percentiles(values, level) for name, values in drawn.items()}
+
+
+def mislabel_differences(
+    scores: Scores,
+    other: Scores,
+    is_error: Bool[np.ndarray, " train"],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """Percentile intervals of how far the metrics of `scores` are above those of `other` on the same drawn samples.
+
+    Where the whole interval is above 0, `scores` finds more. Much narrower than the two intervals of
+    `mislabel_intervals`, as both methods meet the same hard samples.
+
+    Raises:
+        InputError: not one truth value per sample, or not the same number of samples.
+    """
+    one, two = (drawn_metrics(each, is_error, draws=draws, seed=seed) for each in (scores, other))
+    return {name: percentiles(one[name] - two[name], level) for name in METRICS}
+
+
+def drawn_metrics(
+    scores: Scores, is_error: Bool[np.ndarray, " train"], *, draws: int = DRAWS, seed: int = 0
+) -> dict[str, Float[np.ndarray, " draw"]]:
+    """The metrics on samples drawn with replacement: entry i of every method is about the same samples.
+
+    Raises:
+        InputError: not one truth value per sample.
+    """
     if len(is_error) != len(scores):
         raise InputError(
             expected=f"one truth value per sample, {len(scores)}", found=f"{len(is_error)}", todo="Align them by row."
         )
     if not len(scores):
-        return dict.fromkeys(METRICS, (math.nan, math.nan))
+        return {name: np.full(draws, math.nan) for name in METRICS}
     order = scores.order()
     wrong, ranks = is_error[order], scores.ranks()[order]
     last_of_tie = np.flatnonzero(np.r_[ranks[1:] != ranks[:-1], True])
     found = [metrics_of_counts(counts[:, order], wrong, last_of_tie) for counts in _counts(len(scores), draws, seed)]
-    return {name: _percentiles(np.concatenate([part[name] for part in found]), level) for name in found[0]}
+    return {name: np.concatenate([part[name] for part in found]) for name in METRICS}
 
 
-def _percentiles(values: Float[np.ndarray, " draw"], level: float) -> Interval:
+def percentiles(values: Float[np.ndarray, " draw"], level: float = 0.95) -> Interval:
+    """The interval that holds `level` of the draws; NaN where none is finite."""
     if not np.isfinite(values).any():
         return math.nan, math.nan
     low, high = np.nanquantile(values, ((1 - level) / 2, (1 + level) / 2))

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.evaluation import mislabel_intervals, mislabel_metrics
+from gwa_attrib.evaluation import mislabel_differences, mislabel_intervals, mislabel_metrics
 from gwa_attrib.evaluation.intervals import metrics_of_counts
 from gwa_attrib.scores import Scores
 
@@ -55,6 +55,24 @@ def test_the_interval_is_that_of_a_bootstrap_in_a_loop() -> None:
     low, high = np.quantile(values, [0.025, 0.975])
     assert found["auroc"] == pytest.approx((low, high), abs=0.02)
     assert found == mislabel_intervals(scores, errors, draws=2000)  # the same seed draws the same samples
+
+
+def test_differences_are_paired() -> None:
+    scores, errors = example()
+    other = Scores(scores.values + np.random.default_rng(3).normal(size=60), np.arange(60), method="o", suspect="high")
+    found = mislabel_differences(scores, other, errors, draws=2000)
+    generator = np.random.default_rng(1)
+    values = []
+    for _ in range(2000):
+        rows = generator.integers(0, 60, 60)
+        one, two = (Scores(each.values[rows], np.arange(60), method="m", suspect="high") for each in (scores, other))
+        values.append(mislabel_metrics(one, errors[rows])["auroc"] - mislabel_metrics(two, errors[rows])["auroc"])
+    assert found["auroc"] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=0.02)
+    assert set(mislabel_differences(scores, scores, errors).values()) == {(0.0, 0.0)}
+    low, high = mislabel_differences(other, scores, errors, draws=2000)["auroc"]
+    assert (-high, -low) == pytest.approx(found["auroc"])
+    with pytest.raises(InputError, match="60"):
+        mislabel_differences(scores, other, errors[:5])
 
 
 def test_more_draws_than_fit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
