@@ -83,7 +83,7 @@ def command(compared: Compared) -> str:
 def rows_of(compared: Compared) -> list[dict[str, Any]]:
     """Each method as text: metrics with their intervals, cost, source."""
     rows = []
-    ahead = compared.ahead(OURS) if OURS in compared.scores else None
+    ahead = compared.ahead(OURS).to_dict("index") if OURS in compared.scores else None
     for name, row in compared.table.iterrows():
         cells = [
             {"value": f"{row[metric]:.3f}", "interval": f"{row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f}"}
@@ -92,12 +92,12 @@ def rows_of(compared: Compared) -> list[dict[str, Any]]:
         cost = {"seconds": f"{row['seconds']:.1f}", "megabytes": f"{row['megabytes']:.0f}"}
         facts = {"trainings": str(row["trainings"]), "source": row["source"]}
         if ahead is not None:
-            cells.append(_behind(ahead.loc[str(name)]) if name != OURS else {"value": "", "interval": ""})
+            cells.append(_behind(ahead[str(name)]) if name != OURS else {"value": "", "interval": ""})
         rows.append({"method": str(name), "cells": cells, **cost, **facts})
     return rows
 
 
-def _behind(row: "pd.Series[float]") -> dict[str, str]:
+def _behind(row: Mapping[Any, Any]) -> dict[str, str]:
     return {"value": f"{row['difference']:+.3f}", "interval": f"{row['low']:+.3f} to {row['high']:+.3f}"}
 
 
