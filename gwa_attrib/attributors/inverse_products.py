@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gwa_attrib.attributors.sample_gradients import CHUNK_BYTES
 from gwa_attrib.attributors.task import Task
 
 Inverse = Callable[[Tensor], Tensor]
@@ -48,9 +49,26 @@ class InverseProducts:
 
 
 def _flat(task: Task, samples: Any, what: str) -> Iterator[tuple[slice, Tensor]]:
-    for rows, batch in task.passes(samples, what):
-        for part, flat in task.per_sample.gradients(batch).flat_parts():
-            yield slice(rows.start + part.start, rows.start + part.stop), flat
+    """Gradients of consecutive samples, of several batches if they fit: an inverse may cost a pass over the data."""
+    held: list[Tensor] = []
+    start = 0
+    for _, batch in task.passes(samples, what):
+        for _, flat in task.per_sample.gradients(batch).flat_parts():
+            if held and sum(map(_bytes, held)) + _bytes(flat) > CHUNK_BYTES:
+                yield _rows(start, held)
+                start, held = start + sum(map(len, held)), []
+            held.append(flat)
+    if held:
+        yield _rows(start, held)
+
+
+def _rows(start: int, held: list[Tensor]) -> tuple[slice, Tensor]:
+    together = torch.cat(held)
+    return slice(start, start + len(together)), together
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def mean_squared_gradient(task: Task) -> float:

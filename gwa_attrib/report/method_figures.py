@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 NAMED = ("mislabeled", "alignment")
 """Ours: drawn thick, whatever their place."""
 CHANCE = "random"
+POINTS = 400
+"""Of a curve, at most."""
 BEST = 3
 """Of the others, how many of the best have a colour and a name."""
 LOOKS = ((CALM, "--"), ("#5a7d2a", "-."), ("#7a4b94", ":"))
@@ -32,6 +34,7 @@ def recall_svg(
         return None
     best = [name for name in scores if name not in NAMED][:BEST]
     share = np.arange(1, len(is_error) + 1) / len(is_error)
+    drawn = np.unique(np.linspace(0, len(share) - 1, POINTS).astype(int))
 
     def paint(figure: "Figure") -> None:
         axes = figure.subplots()
@@ -43,12 +46,12 @@ def recall_svg(
             found = np.cumsum(is_error[some.order()]) / is_error.sum()
             if name in NAMED:
                 line = "-" if name == NAMED[0] else (0, (5, 1))
-                axes.plot(share, found, color=SUSPECT, lw=2.4, ls=line, label=name, zorder=4)
+                axes.plot(share[drawn], found[drawn], color=SUSPECT, lw=2.4, ls=line, label=name, zorder=4)
             elif name in best:
                 colour, dashes = LOOKS[best.index(name)]
-                axes.plot(share, found, color=colour, lw=1.8, ls=dashes, label=name, zorder=3)
+                axes.plot(share[drawn], found[drawn], color=colour, lw=1.8, ls=dashes, label=name, zorder=3)
             else:
-                axes.plot(share, found, color=PALE, lw=1, zorder=1)
+                axes.plot(share[drawn], found[drawn], color=PALE, lw=1, zorder=1)
         rate = float(is_error.mean())
         axes.plot([0, rate, 1], [0, 1, 1], color="k", lw=0.8, ls=(0, (1, 2)), label="perfect")
         axes.set_xlim(0, min(1.0, max(0.3, 4 * rate)))

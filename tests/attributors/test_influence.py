@@ -158,3 +158,14 @@ def test_a_matrix_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = mlp()
     with pytest.raises(InputError, match="at most 20 parameters"):
         gwa.self_influence(problem.model, F.cross_entropy, problem.train, "influence")
+
+
+@pytest.mark.parametrize("method", ["influence", "datainf", "arnoldi"])
+def test_how_much_is_formed_at_a_time_makes_no_difference(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = mlp()
+    args = (problem.model, F.cross_entropy, problem.train)
+    pairs = gwa.attribute(*args, problem.query, method, batch_size=4).values
+    alone = gwa.self_influence(*args, method, batch_size=4).values
+    monkeypatch.setattr("gwa_attrib.attributors.inverse_products.CHUNK_BYTES", 1)
+    np.testing.assert_allclose(gwa.attribute(*args, problem.query, method, batch_size=4).values, pairs, rtol=1e-6)
+    np.testing.assert_allclose(gwa.self_influence(*args, method, batch_size=4).values, alone, rtol=1e-6)
