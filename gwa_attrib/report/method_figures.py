@@ -117,7 +117,7 @@ def agreement_svg(agreement: pd.DataFrame, overlap: pd.DataFrame | None = None) 
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
                 colour = "white" if abs(value) > 0.7 else "#1d2733"
-                axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=8, color=colour)
+                axes.text(j, i, f"{round(100 * value)}", ha="center", va="center", fontsize=8, color=colour)
 
     size = 170 + 26 * len(names)
     return draw("agreement", "Rank correlation of the methods", (size, size), paint)
