@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from gwa_attrib._registry import Registry
+from gwa_attrib._registry import Entry
 from gwa_attrib.analyses import analyses, rank
 from gwa_attrib.attributors import attributors, self_influence
 from gwa_attrib.audited_model import AuditedModel, audited_model
@@ -56,23 +56,24 @@ def chosen_methods(methods: Sequence[str] | None) -> list[str]:
     for name in ["own"] if methods is None else methods:
         if name in GROUPS:
             found += GROUPS[name]()
-        elif _registry(name) is None:
-            raise UnknownNameError(
-                expected=f"a group ({', '.join(GROUPS)}), or a method out of: "
-                f"{', '.join((*own_names(), *baseline_names()))}",
-                found=repr(name),
-                todo="Choose one of them.",
-            )
         else:
+            _entry(name)
             found.append(name)
     return list(dict.fromkeys(found))
 
 
-def _registry(method: str) -> Registry | None:
+def _entry(method: str) -> Entry:
     base = method.partition(":")[0]
-    if method in analyses:
-        return analyses
-    return next((registry for registry in (attributors, baselines) if base in registry), None)
+    found = [analyses[method]] if method in analyses else []
+    found += [registry[base] for registry in (attributors, baselines) if base in registry]
+    if not found:
+        raise UnknownNameError(
+            expected=f"a group ({', '.join(GROUPS)}), or a method out of: "
+            f"{', '.join((*own_names(), *baseline_names()))}",
+            found=repr(method),
+            todo="Choose one of them.",
+        )
+    return found[0]
 
 
 def run_methods(
@@ -90,9 +91,9 @@ def run_methods(
         return audited_model(run)
 
     for method in tqdm(methods, desc="methods", disable=None):
-        base = method.partition(":")[0]
-        if base in NOT_ALONE:
-            skipped[method] = NOT_ALONE[base]
+        entry = _entry(method)
+        if entry.name in NOT_ALONE:
+            skipped[method] = NOT_ALONE[entry.name]
             continue
         try:
             model = None if method in analyses else audited()
@@ -104,8 +105,11 @@ def run_methods(
         except OutOfPatience:
             skipped[method] = f"it took longer than {patience:g} seconds"
             continue
-        registry = _registry(method)
-        entry = (registry or analyses)[method if registry is analyses else base]
+        except Exception as error:
+            if entry.name not in baselines:
+                raise
+            skipped[method] = f"the library failed: {type(error).__name__}: {error}"  # the other methods are not lost
+            continue
         scores[method] = found
         costs[method] = {
             "suspect": found.suspect,

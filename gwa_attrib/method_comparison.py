@@ -13,8 +13,9 @@ from gwa_attrib.compared_methods import SLOW, chosen_methods, run_methods
 from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation import mislabel_metrics, verified_labels
 from gwa_attrib.evaluation.intervals import METRICS, drawn_metrics, percentiles
+from gwa_attrib.evaluation.removal import check_plan
 from gwa_attrib.evaluation.verified import UNVERIFIED
-from gwa_attrib.removal_curves import removal_curves
+from gwa_attrib.removal_curves import held_out, removal_curves
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 
@@ -125,24 +126,16 @@ def compare(
 
     Raises:
         UnknownNameError: a method that does not exist.
-        InputError: no such column, or truth that names no class of the run.
+        InputError: no such column, truth that names no class of the run, or a removal that cannot be done.
         RunFormatError: the run has no epoch yet.
     """
     opened = run if isinstance(run, Run) else open_run(run)
     chosen = chosen_methods(methods)
-    columns: dict[str, Any] = {
-        str(name): opened.samples[name].to_numpy() for name in opened.samples if name not in ("sample_id", "key")
-    }
-    name = truth if isinstance(truth, str) else "truth"
-    if not isinstance(truth, str):
-        if len(truth) != len(opened.sample_ids):
-            raise InputError(
-                expected=f"one verified label per sample, {len(opened.sample_ids)}",
-                found=f"{len(truth)}",
-                todo="Give None where the label is not known.",
-            )
-        columns = {name: np.asarray(truth)}
-    verified = verified_labels(columns, name, opened.class_names)
+    name, verified = _truth(opened, truth)
+    if len(removal):  # refused before any method runs
+        check_plan(list(removal), seeds)
+        held_out(verified)
+        audited_model(opened)
     known = (verified != UNVERIFIED) & (opened.labels >= 0)
     is_error = (verified != opened.labels)[known]
     scores, costs, skipped = run_methods(opened, chosen, patience)
@@ -150,10 +143,8 @@ def compare(
         skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items()}
     judged = {method: _known(scores[method], known) for method in scores}
     drawn = {method: drawn_metrics(some, is_error, draws=draws) for method, some in judged.items()}
-    rows = {
-        method: {**_judged(mislabel_metrics(judged[method], is_error), drawn[method]), **costs[method]}
-        for method in scores
-    }
+    metrics = {method: mislabel_metrics(some, is_error) for method, some in judged.items()}
+    rows = {method: {**_judged(metrics[method], drawn[method]), **costs[method]} for method in scores}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="method")
     if len(table):
         table = table.sort_values("average_precision", ascending=False, kind="stable")
@@ -164,6 +155,7 @@ def compare(
         "errors": int(is_error.sum()),
         "epochs": len(opened.epoch_numbers),
         "truth": name,
+        "column": isinstance(truth, str),
         "methods": list(methods or ()),
         "patience": patience,
         "removal": list(removal),
@@ -175,6 +167,23 @@ def compare(
         model = audited_model(opened)
         curves = removal_curves(model, shown, verified, shares=removal, seeds=seeds, workers=workers)
     return MethodComparison(table, skipped, scores, is_error, known, facts, drawn, curves)
+
+
+def _truth(run: Run, truth: Any) -> tuple[str, np.ndarray[Any, np.dtype[np.int64]]]:
+    """What the truth is called, and a class for each sample: see `verified_labels`."""
+    columns: dict[str, Any] = {
+        str(name): run.samples[name].to_numpy() for name in run.samples if name not in ("sample_id", "key")
+    }
+    name = truth if isinstance(truth, str) else "truth"
+    if not isinstance(truth, str):
+        if len(truth) != len(run.sample_ids):
+            raise InputError(
+                expected=f"one verified label per sample, {len(run.sample_ids)}",
+                found=f"{len(truth)}",
+                todo="Give None where the label is not known.",
+            )
+        columns = {name: np.asarray(truth)}
+    return name, verified_labels(columns, name, run.class_names)
 
 
 def _shown(best_first: list[str]) -> list[str]:

@@ -44,14 +44,7 @@ def removal_curves(
     Raises:
         InputError: too few verified labels, or shares outside 0 to 1.
     """
-    known = np.flatnonzero(verified >= 0)
-    asked = np.sort(np.random.default_rng(0).permutation(known)[: round(HELD_OUT * len(known))])
-    if not len(asked):
-        raise InputError(
-            expected="at least three samples with a verified label, to hold some of them out",
-            found=f"{len(known)}",
-            todo="Verify more labels, or leave removal out.",
-        )
+    asked = held_out(verified)
     pool = np.setdiff1d(np.arange(len(verified)), asked)
     targets = torch.from_numpy(verified[asked])
 
@@ -65,6 +58,23 @@ def removal_curves(
         train, in_pool, len(pool), audited.path / FOLDER / _digest(in_pool, shares), shares=shares, seeds=seeds,
         workers=workers,
     )  # fmt: skip
+
+
+def held_out(verified: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The samples that no training sees: a fifth of those with a verified label, always the same.
+
+    Raises:
+        InputError: too few of them.
+    """
+    known = np.flatnonzero(verified >= 0)
+    asked = np.sort(np.random.default_rng(0).permutation(known)[: round(HELD_OUT * len(known))])
+    if not len(asked):
+        raise InputError(
+            expected="at least three samples with a verified label, to hold some of them out",
+            found=f"{len(known)}",
+            todo="Verify more labels, or leave removal out.",
+        )
+    return asked
 
 
 def _within(

@@ -214,6 +214,40 @@ def test_removal_is_asked_of_samples_that_nobody_trained_on(
     assert "10 % removed" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
+def test_a_removal_that_cannot_be_done_is_refused_before_any_method_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gwa_attrib.method_comparison.run_methods", lambda *args: pytest.fail("it ran"))
+    for wrong in ({"removal": [1.5]}, {"removal": [0.1], "seeds": 0}):
+        with pytest.raises(InputError, match="shares between 0 and 1"):
+            gwa.compare(folder, "label_before_flip", ["aum"], **wrong)
+
+
+def test_a_library_that_fails_does_not_take_the_others_with_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any, **options: Any) -> None:
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr("gwa_attrib.compared_methods._of_model", fails)
+    found = gwa.compare(folder, "label_before_flip", ["aum", "captum_tracin"], draws=20)
+    assert list(found.table.index) == ["aum"]
+    assert found.skipped == {"captum_tracin": "the library failed: RuntimeError: no such kernel"}
+    with pytest.raises(RuntimeError, match="kernel"):  # of our own it is a defect, and said
+        gwa.compare(folder, "label_before_flip", ["aum", "ekfac"], draws=20)
+
+
+def test_no_method_gives_an_empty_table(folder: Path, tmp_path: Path) -> None:
+    found = gwa.compare(folder, "label_before_flip", [], draws=20)
+    assert not len(found.table)
+    assert "No method ran" in found.write(tmp_path / "out").read_text(encoding="utf-8")
+
+
+def test_training_again_on_everything_is_the_training_of_the_audit(folder: Path) -> None:
+    audited = audited_model(gwa.open_run(folder))
+    again = audited.train_again(np.arange(300), seed=1)
+    for one, other in zip(again.state_dict().values(), audited.model.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_removal_needs_verified_labels_to_hold_out(folder: Path) -> None:
     truth = [None] * 298 + gwa.open_run(folder).samples["label_before_flip"].tolist()[298:]
     with pytest.raises(InputError, match="hold some of them out"):
@@ -232,7 +266,8 @@ def test_without_model_or_data_the_analyses_are_compared(tmp_path: Path) -> None
     assert "not made by an audit" in found.skipped["ekfac"]
     assert found.facts["samples"] == 32
     assert found.facts["errors"] == 6
-    found.write(tmp_path / "out")
+    page = found.write(tmp_path / "out").read_text(encoding="utf-8")
+    assert "gwa.compare(" in page  # there is no column to name on a command line
 
 
 def test_no_wrong_label_gives_no_metric(folder: Path, tmp_path: Path) -> None:

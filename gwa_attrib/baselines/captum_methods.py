@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 from gwa_attrib.attributors.head_data import head_data
 from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.baselines.registry import baselines, needs, quiet
+from gwa_attrib.baselines.registry import EXTRA, baselines, needs, quiet
 from gwa_attrib.baselines.supported import CONVOLUTIONS, audited_copy, chosen_layers, head_task, refuse_unless
 from gwa_attrib.scores import Scores
 
@@ -22,7 +22,7 @@ DEFECT = "captum 0.9 drops or misses all but linear layers and convolutions in o
 @baselines.register("captum_tracin", suspect="high", source="Pruthi et al. 2020, arXiv 2002.08484, by captum")
 def captum_tracin(audited: AuditedModel, *, layers: str = "head") -> Scores:
     """captum's TracInCP self-influence over the checkpoints of the run, of the head or of all layers."""
-    needs("captum")
+    needs("captum", EXTRA)
     from captum.influence import TracInCP
 
     names = chosen_layers(audited, layers, ("head", "all"))
@@ -52,7 +52,7 @@ def captum_tracin(audited: AuditedModel, *, layers: str = "head") -> Scores:
 @baselines.register("captum_arnoldi", suspect="high", source="Schioppa et al. 2022, arXiv 2112.03052, by captum")
 def captum_arnoldi(audited: AuditedModel, *, layers: str = "head", seed: int = 0) -> Scores:
     """captum's Arnoldi self-influence of the head, which is given its own inputs so that nothing else runs."""
-    needs("captum")
+    needs("captum", EXTRA)
     from captum.influence._core.arnoldi_influence_function import ArnoldiInfluenceFunction
 
     chosen_layers(audited, layers, ("head",))

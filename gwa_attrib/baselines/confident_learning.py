@@ -6,7 +6,7 @@ import numpy as np
 
 from gwa_attrib.audited_model import AuditedModel
 from gwa_attrib.baselines.out_of_fold import FOLDS, out_of_fold
-from gwa_attrib.baselines.registry import baselines, needs
+from gwa_attrib.baselines.registry import EXTRA, baselines, needs
 from gwa_attrib.scores import Scores
 
 SOURCE = "Northcutt et al. 2021, arXiv 1911.00068, by cleanlab"
@@ -31,7 +31,7 @@ def confident_learning_entropy(audited: AuditedModel, *, folds: int = FOLDS, see
 
 
 def _scores(audited: AuditedModel, quality: str, folds: int, seed: int) -> Scores:
-    needs("cleanlab")
+    needs("cleanlab", EXTRA)
     from cleanlab.count import num_label_issues
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.baselines.registry import baselines, needs, quiet
+from gwa_attrib.baselines.registry import EXTRA, baselines, needs, quiet
 from gwa_attrib.baselines.supported import audited_copy, chosen_layers, refuse_unless
 from gwa_attrib.scores import Scores
 from gwa_attrib.training import seeded
@@ -25,7 +25,7 @@ def kronfluence_ekfac(audited: AuditedModel, *, layers: str = "head", seed: int 
 
     Damped by a tenth of the mean eigenvalue of each layer.
     """
-    needs("kronfluence")
+    needs("kronfluence", f"{EXTRA} && pip install --no-deps kronfluence")
     from kronfluence.analyzer import Analyzer, prepare_model
     from kronfluence.arguments import FactorArguments, ScoreArguments
     from kronfluence.task import Task

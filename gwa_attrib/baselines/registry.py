@@ -10,10 +10,12 @@ from gwa_attrib._registry import Registry
 from gwa_attrib.errors import MissingDependencyError
 
 baselines = Registry("baseline")
+EXTRA = "pip install 'gwa-attrib[baselines]'"
+"""Installs all of them but kronfluence, whose package asks for torchvision without using it."""
 
 
-def needs(package: str) -> None:
-    """Refuse where a library is not installed.
+def needs(package: str, install: str) -> None:
+    """Refuse where a library is not installed; `install` is the command that does.
 
     Raises:
         MissingDependencyError: it is not.
@@ -22,7 +24,7 @@ def needs(package: str) -> None:
         raise MissingDependencyError(
             expected=f"the package {package}",
             found="it is not installed",
-            todo=f"Run `pip install {package}`, or `pip install 'gwa-attrib[baselines]'`.",
+            todo=f"Run `{install}`.",
         )
 
 

@@ -7,15 +7,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from gwa_attrib.attributors import Task
+from gwa_attrib.attributors.task import MAPS
 from gwa_attrib.audited_model import AuditedModel
 from gwa_attrib.errors import InputError, LayerError
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-MAPS = (nn.Linear, *CONVOLUTIONS)
 
 
 def audited_copy(audited: AuditedModel) -> nn.Module:
-    """For a library that changes the model it is given: in evaluation mode, in the usual order of memory."""
+    """For a library that changes the model it is given."""
     return copy.deepcopy(audited.model).eval()
 
 

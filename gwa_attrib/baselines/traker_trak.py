@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.baselines.registry import baselines, needs, quiet
+from gwa_attrib.baselines.registry import EXTRA, baselines, needs, quiet
 from gwa_attrib.baselines.supported import audited_copy, chosen_layers
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
@@ -23,7 +23,7 @@ MOST = 20_000
 @baselines.register("traker_trak", suspect="high", source="Park et al. 2023, arXiv 2303.14186, by traker")
 def traker_trak(audited: AuditedModel, *, layers: str = "all", dimensions: int = 512, seed: int = 0) -> Scores:
     """traker's TRAK self-influence of all parameters, in single precision, of the last checkpoint."""
-    needs("trak")
+    needs("trak", EXTRA)
     from trak import TRAKer
 
     chosen_layers(audited, layers, ("all",))

@@ -43,14 +43,11 @@ def subset_removal(
         workers: Processes.
 
     Raises:
-        InputError: shares that are none, or rankings that do not name enough samples, or name one twice.
+        InputError: shares that are none, no seed, no ranking, or one that names too few samples or one of them twice.
     """
-    if not rankings or not all(0 < share < 1 for share in shares):
-        raise InputError(
-            expected="rankings, and shares between 0 and 1 to remove",
-            found=f"{len(rankings)} rankings, shares {list(shares)}",
-            todo="Pass for example {'random': order} and shares=[0.1, 0.2].",
-        )
+    check_plan(shares, seeds)
+    if not rankings:
+        raise InputError(expected="rankings to remove by", found="none", todo="Pass for example {'random': order}.")
     counts = [round(share * samples) for share in shares]
     cases = [(method, share, count) for method in rankings for share, count in zip(shares, counts, strict=True)]
     masks = np.ones((1 + len(cases), samples), dtype=bool)
@@ -72,6 +69,20 @@ def subset_removal(
             }
         )
     return pd.DataFrame(rows)
+
+
+def check_plan(shares: Sequence[float], seeds: int) -> None:
+    """Refuse what cannot be removed, before any training.
+
+    Raises:
+        InputError: no shares between 0 and 1, or no training.
+    """
+    if not shares or not all(0 < share < 1 for share in shares) or seeds < 1:
+        raise InputError(
+            expected="shares between 0 and 1 to remove, and at least one training for each",
+            found=f"shares {list(shares)}, {seeds} seeds",
+            todo="Pass for example shares=[0.1, 0.2] and seeds=3.",
+        )
 
 
 def _first(order: Int[np.ndarray, " removed"], count: int, samples: int, method: str) -> Int[np.ndarray, " first"]:

@@ -71,6 +71,8 @@ def write_methods(compared: Compared, folder: Path) -> Path:
 
 def command(compared: Compared) -> str:
     """What makes the comparison again."""
+    if not compared.facts["column"]:
+        return f"gwa.compare({compared.facts['run']!r}, truth, ...)"
     run, truth = (shlex.quote(str(compared.facts[name])) for name in ("run", "truth"))
     methods = "".join(f" --methods {shlex.quote(name)}" for name in compared.facts["methods"])
     patience = compared.facts["patience"]

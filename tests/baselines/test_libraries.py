@@ -67,8 +67,10 @@ def test_nothing_is_said(name: str, tmp_path: Path, capfd: pytest.CaptureFixture
 @each
 def test_a_missing_library_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_module, "find_spec", lambda package: None)
-    with pytest.raises(MissingDependencyError, match=package_of(name)):
+    with pytest.raises(MissingDependencyError, match=package_of(name)) as error:
         baselines[name](audited(tmp_path))
+    assert "pip install 'gwa-attrib[baselines]'" in str(error.value)
+    assert ("--no-deps kronfluence" in str(error.value)) == (package_of(name) == "kronfluence")
 
 
 @pytest.mark.parametrize("layers", ["head", "all"])

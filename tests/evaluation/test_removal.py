@@ -59,7 +59,9 @@ def test_what_is_refused(tmp_path: Path) -> None:
         subset_removal(additive, {"same": np.zeros(40, dtype=int)}, 40, tmp_path, shares=[0.5])
     with pytest.raises(InputError, match="different ones"):
         subset_removal(additive, {"outside": np.arange(1, 41)}, 40, tmp_path, shares=[0.999])
-    for rankings, shares in (({}, [0.1]), ({"m": np.arange(40)}, [1.0])):
+    with pytest.raises(InputError, match="rankings"):
+        subset_removal(additive, {}, 40, tmp_path, shares=[0.1])
+    for wrong in ({"shares": [1.0]}, {"shares": []}, {"shares": [0.1], "seeds": 0}):
         with pytest.raises(InputError, match="shares between 0 and 1"):
-            subset_removal(additive, rankings, 40, tmp_path, shares=shares)
+            subset_removal(additive, {"m": np.arange(40)}, 40, tmp_path, **wrong)
     assert not list(tmp_path.iterdir())
