@@ -109,7 +109,7 @@ def train_plainly(
 ) -> nn.Module:
     """Train `model` as `fit` does, without recording; returns it in evaluation mode."""
     training = Training(model, inputs, labels, plan, seed)
-    with training.progress("training again") as progress:
+    with training.progress("training again", leave=False) as progress:
         for _ in range(plan.epochs):
             for x, y in training.loader:
                 training.backward(x, y)
@@ -133,9 +133,9 @@ class Training:
         )
         self._views = torch.Generator().manual_seed(seed + 1)
 
-    def progress(self, what: str) -> Any:
-        """A bar over all batches, on a terminal."""
-        return tqdm(total=self.steps, desc=what, disable=None, leave=False)
+    def progress(self, what: str, *, leave: bool = True) -> Any:
+        """A bar over all batches, on a terminal; `leave` it there at the end."""
+        return tqdm(total=self.steps, desc=what, unit="batch", disable=None, leave=leave)
 
     def backward(self, x: Tensor, y: Tensor) -> int:
         """Gradients of a batch, of another view of it; how many are predicted as labelled."""

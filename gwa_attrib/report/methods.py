@@ -103,9 +103,10 @@ def _behind(row: Mapping[Any, Any]) -> dict[str, str]:
     return {"value": f"{row['difference']:+.3f}", "interval": f"{row['low']:+.3f} to {row['high']:+.3f}"}
 
 
-def heads_of(compared: Compared) -> list[str]:
-    """Headings of the cells of `rows_of`."""
-    return [*SHOWN.values(), *([AHEAD] if OURS in compared.scores else [])]
+def heads_of(compared: Compared) -> dict[str, str]:
+    """Headings of the cells of `rows_of`, and how to read each."""
+    heads = dict.fromkeys(SHOWN.values(), "high is good")
+    return {**heads, AHEAD: "by average precision"} if OURS in compared.scores else heads
 
 
 def markdown(compared: Compared) -> str:
