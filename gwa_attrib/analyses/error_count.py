@@ -1,7 +1,8 @@
-"""How many labels are wrong, from the odds against each: a count at even-handed odds, between a strict and a lax one.
+"""How many labels are wrong, from the odds against each: a count at even odds, between a strict and a lax one.
 
-A run has no truth to calibrate against, so the interval is no confidence interval: it is what the count becomes under
-stricter and laxer odds, and wide where the odds are spread out, as they are when the model itself is often unsure.
+A run has no truth to calibrate against, so the interval is no confidence interval: it is what the count becomes when
+ten to one is asked for, one way and the other, and wide where the model itself is often unsure. How often it held where
+the truth is known is in `docs/detection.md`.
 """
 
 from dataclasses import dataclass
@@ -9,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-STRICT, EVEN, LAX = 4.0, 2.0, 1.0
-"""How many times likelier than the given label another class is: for `low`, `count` and `high`."""
-ERRORS = 1.96
+SURE = 10.0
+"""How many times likelier wrong than right a label is, for `low`; and right than wrong at most, for `high`."""
+ERRORS = 1.64
 """Standard errors of a count (Poisson) by which the interval is widened."""
 
 
@@ -20,16 +21,16 @@ class ErrorCount:
     """Estimated number of wrong labels."""
 
     count: int
-    """Samples with another class at least twice as likely as the given label."""
+    """Samples whose label is more likely wrong than right."""
     low: int
-    """At least four times as likely; less the sampling error of that number."""
+    """At least ten times as likely wrong as right; less the sampling error of that number."""
     high: int
-    """More likely at all; and the sampling error of that number."""
+    """All but those that are at least ten times as likely right; and the sampling error of that number."""
 
 
 def count_errors(log_odds: Float[np.ndarray, " sample"]) -> ErrorCount:
     """Count the samples by their log-odds against the given label; NaN (never seen) counts for nothing."""
-    count, strict, lax = (int(np.sum(log_odds > np.log(odds))) for odds in (EVEN, STRICT, LAX))
+    count, strict, lax = (int(np.sum(log_odds > np.log(odds))) for odds in (1.0, SURE, 1 / SURE))
     low = max(0, int(strict - ERRORS * np.sqrt(strict)))
     high = min(int(np.sum(~np.isnan(log_odds))), int(np.ceil(lax + ERRORS * np.sqrt(lax))))
     return ErrorCount(count, low, high)
@@ -37,4 +38,4 @@ def count_errors(log_odds: Float[np.ndarray, " sample"]) -> ErrorCount:
 
 def is_issue(log_odds: Float[np.ndarray, " sample"]) -> Bool[np.ndarray, " sample"]:
     """The samples that make up `ErrorCount.count`."""
-    return np.asarray(log_odds > np.log(EVEN))
+    return np.asarray(log_odds > 0)

@@ -4,8 +4,10 @@ import torch
 from torch import Tensor
 
 from gwa_attrib.analyses.registry import analyses, scores_of
+from gwa_attrib.analyses.views import blocks, labels_of, mean_probabilities, views
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.functional import trajectory
+from gwa_attrib.functional.observation import margin
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.run import Run
 
@@ -95,6 +97,20 @@ def head_tracin(run: Run) -> Scores:
     values = (rates * _matrix(run, "grad_norm").square()).nan_to_num().sum(dim=0)
     never = rates.isnan().all(dim=0)
     return scores_of(run, "head_tracin", torch.where(never, torch.nan, values).numpy())
+
+
+@analyses.register("average_margin", suspect="low", source="best of the detectors taken apart in arXiv 2510.16211")
+def average_margin(run: Run) -> Scores:
+    """Logit margin of the probabilities averaged over the epochs: log-probability of the label less the largest other.
+
+    Probabilities of the label and of the likeliest classes of each epoch; the rest is spread over the other classes.
+    """
+    parts = []
+    for rows in blocks(run):
+        labels = labels_of(run, rows)
+        average = mean_probabilities(views(run, rows), labels, len(run.class_names))
+        parts.append(margin(average.clamp_min(1e-6).log(), labels))
+    return scores_of(run, "average_margin", torch.cat(parts).numpy())
 
 
 @analyses.register("grand", suspect="high", source="Paul et al. 2021, arXiv 2107.07075")

@@ -1,13 +1,17 @@
 """The default ranking against a loop, and what it must do at the edges."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from analyses.synthetic import run_from_probabilities
 from gwa_attrib.analyses import rank
-from gwa_attrib.analyses.consensus import epoch_weights
+from gwa_attrib.analyses.consensus import class_probabilities, find_consensus
+from gwa_attrib.analyses.error_count import ErrorCount, count_errors
+from gwa_attrib.analyses.mislabeled import log_odds
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store import RunWriter, open_run
 from gwa_attrib.store.new_run import new_info
@@ -21,46 +25,66 @@ def random_case(seed: int, epochs: int = 4, samples: int = 30, classes: int = 4)
     return p, labels, alignment
 
 
-def loop_log_odds(p, labels, alignment, seen):
+def loop_log_odds(p: np.ndarray, labels: np.ndarray, noise: np.ndarray) -> tuple[list[float], list[int]]:
     """Straight from the definition, one sample at a time."""
-    weights = [max(0.0, alignment[e][seen[e]].astype(float).mean()) ** 4 for e in range(len(p))]
-    odds = []
-    for i, label in enumerate(labels):
-        epochs = [e for e in range(len(p)) if seen[e, i]]
-        if not epochs:
-            odds.append(np.nan)
-            continue
-        mean = sum(weights[e] * p[e, i].astype(float) for e in epochs) / sum(weights[e] for e in epochs)
-        other = max(mean[c] for c in range(len(mean)) if c != label)
-        odds.append(np.log((other + 0.1) / (mean[label] + 0.1)))
-    return np.array(odds)
+    odds, proposed = [], []
+    for row, label in zip(p, labels, strict=True):
+        others = [k for k in range(len(row)) if k != label]
+        against = sum(row[k] * noise[k, label] ** 0.5 for k in others)
+        value = math.log(against / (row[label] * noise[label, label] ** 0.5)) + 1.25
+        best = max(others, key=lambda k: row[k])
+        odds.append(value + 2 * (row[best] - row[label]))
+        proposed.append(best if odds[-1] > 0 or row[best] > row[label] / 1.5 else label)
+    return odds, proposed
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("all_seen", [True, False])
-def test_the_odds_are_those_of_the_loop(tmp_path: Path, seed: int, all_seen: bool) -> None:
-    p, labels, alignment = random_case(seed)
-    seen = np.ones(p.shape[:2], dtype=bool) if all_seen else np.random.default_rng(seed).random(p.shape[:2]) < 0.5
-    run = run_from_probabilities(tmp_path / "run", p, labels, alignment, seen=seen)
-    found = rank(run, "mislabeled").values
-    np.testing.assert_allclose(found, loop_log_odds(p, labels, alignment, seen), atol=2e-3)  # probabilities are float16
+def test_the_odds_are_those_of_the_loop(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p, labels = rng.dirichlet(np.ones(4), size=50), rng.integers(0, 4, 50)
+    noise = 0.6 * np.eye(4) + 0.4 * rng.dirichlet(np.ones(4), size=4)
+    odds, proposed = log_odds(torch.from_numpy(p).float(), torch.from_numpy(labels), noise)
+    expected = loop_log_odds(p, labels, noise)
+    np.testing.assert_allclose(odds, expected[0], rtol=1e-4, atol=1e-5)
+    assert proposed.tolist() == expected[1]
+
+
+def test_an_error_that_is_often_made_needs_less_evidence() -> None:
+    p, labels = torch.tensor([[0.5, 0.4, 0.1], [0.5, 0.4, 0.1]]), torch.tensor([1, 1])
+    often = np.array([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    seldom = np.array([[0.98, 0.02, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    assert log_odds(p, labels, often)[0][0] > log_odds(p, labels, seldom)[0][0]
+
+
+def test_the_ranking_is_made_of_its_parts(tmp_path: Path) -> None:
+    run = run_from_probabilities(tmp_path / "run", *random_case(1, samples=60))
+    consensus = find_consensus(run)
+    assert sum(consensus.weights) == pytest.approx(1)
+    (_, probabilities), *rest = class_probabilities(run, consensus.weights)
+    assert not rest
+    odds, _ = log_odds(probabilities, torch.from_numpy(run.labels.astype(np.int64)), consensus.noise)
+    scores = rank(run, "mislabeled")
+    np.testing.assert_array_equal(scores.values, odds.numpy())
+    np.testing.assert_array_equal(scores.meta["noise_matrix"], consensus.noise)
 
 
 def test_blocks_of_samples_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_from_probabilities(tmp_path / "run", *random_case(0))
     whole = rank(run)
-    monkeypatch.setattr("gwa_attrib.analyses.consensus.BLOCK", 4 * 7)
+    monkeypatch.setattr("gwa_attrib.analyses.views.BLOCK", 4 * 7)
     np.testing.assert_array_equal(rank(run).values, whole.values)
     assert (rank(run).columns["predicted_label"] == whole.columns["predicted_label"]).all()
 
 
-def test_epochs_count_by_their_alignment_and_equally_when_none_is_positive(tmp_path: Path) -> None:
-    p, labels, _ = random_case(1, epochs=3)
-    means = np.array([-0.5, 0.2, 0.4])
-    run = run_from_probabilities(tmp_path / "a", p, labels, np.repeat(means[:, None], 30, axis=1).astype(np.float32))
-    np.testing.assert_allclose(epoch_weights(run), np.array([0, 0.2**4, 0.4**4]) / (0.2**4 + 0.4**4), rtol=1e-5)
-    run = run_from_probabilities(tmp_path / "b", p, labels, np.full((3, 30), -0.1, dtype=np.float32))
-    np.testing.assert_allclose(epoch_weights(run), 1 / 3)
+def test_a_large_run_is_learnt_from_in_part_and_always_in_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_from_probabilities(tmp_path / "run", *with_flips(600, 60))
+    whole = rank(run)
+    monkeypatch.setattr("gwa_attrib.analyses.consensus.LEARNT_FROM", 300)
+    part = rank(run)
+    np.testing.assert_array_equal(part.values, rank(run).values)
+    assert set(part.top(60)) == set(whole.top(60)) == set(range(60))
 
 
 def test_score_flag_and_proposal_say_the_same(tmp_path: Path) -> None:
@@ -68,7 +92,8 @@ def test_score_flag_and_proposal_say_the_same(tmp_path: Path) -> None:
     frame = rank(run).to_frame()
     assert frame["label_score"].between(0, 1).all()
     assert (frame.sort_values("rank")["label_score"].diff().dropna() >= 0).all(), "worst first, lower is worse"
-    assert (frame["is_label_issue"] == (frame["label_score"] < 1 / 3)).all()
+    assert (frame["is_label_issue"] == (frame["label_score"] < 1 / 2)).all()
+    assert frame["is_label_issue"].any()
     assert (
         frame.loc[frame["is_label_issue"], "given_label"] != frame.loc[frame["is_label_issue"], "predicted_label"]
     ).all()
@@ -76,17 +101,37 @@ def test_score_flag_and_proposal_say_the_same(tmp_path: Path) -> None:
     assert errors["low"] <= errors["count"] == frame["is_label_issue"].sum() <= errors["high"] <= len(frame)
 
 
-def test_a_sure_model_finds_the_flips(tmp_path: Path) -> None:
+def with_flips(samples: int, wrong: int):
+    """A model that is sure and right; the first labels are wrong."""
     rng = np.random.default_rng(3)
-    truth, labels = rng.integers(0, 3, 100), None
+    truth = rng.integers(0, 3, samples)
     labels = truth.copy()
-    labels[:10] = (truth[:10] + 1) % 3
-    p = np.full((2, 100, 3), 0.02, dtype=np.float32)
-    p[:, np.arange(100), truth] = 0.96
-    scores = rank(run_from_probabilities(tmp_path / "run", p, labels, np.full((2, 100), 0.5, dtype=np.float32)))
+    labels[:wrong] = (truth[:wrong] + 1) % 3
+    p = np.full((2, samples, 3), 0.02, dtype=np.float32)
+    p[:, np.arange(samples), truth] = 0.96
+    return p, labels, np.where(labels == truth, 0.5, -0.3).astype(np.float32)[None].repeat(2, axis=0)
+
+
+def test_a_sure_model_finds_the_flips(tmp_path: Path) -> None:
+    p, labels, alignment = with_flips(100, 10)
+    scores = rank(run_from_probabilities(tmp_path / "run", p, labels, alignment))
     assert set(scores.top(10)) == set(range(10))
     assert scores.columns["is_label_issue"].sum() == scores.meta["estimated_errors"]["count"] == 10
-    assert (scores.columns["predicted_label"][:10] == [f"class {t}" for t in truth[:10]]).all()
+    assert (scores.columns["predicted_label"][:10] == [f"class {p[0, i].argmax()}" for i in range(10)]).all()
+
+
+def test_no_issue_where_all_labels_are_learnt(tmp_path: Path) -> None:
+    p, labels, alignment = with_flips(100, 0)
+    scores = rank(run_from_probabilities(tmp_path / "run", p, labels, alignment))
+    assert vars(ErrorCount(0, 0, 0)) == scores.meta["estimated_errors"]
+
+
+def test_the_count_at_even_odds_lies_between_ten_to_one_either_way() -> None:
+    found = count_errors(np.log(np.array([100.0, 20, 9, 2, 1.1, 0.9, 0.2, 0.11, 0.05, np.nan])))
+    assert (found.count, found.low) == (5, 0)
+    assert found.high == 9  # of nine that have a value
+    assert count_errors(np.log(np.full(1000, 20.0))) == ErrorCount(1000, int(1000 - 1.64 * 1000**0.5), 1000)
+    assert count_errors(np.log(np.full(1000, 0.05))) == ErrorCount(0, 0, 0)
 
 
 def test_a_sample_never_seen_has_no_value_no_proposal_and_no_flag(tmp_path: Path) -> None:

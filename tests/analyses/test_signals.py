@@ -80,6 +80,18 @@ def test_a_mean_is_the_mean_of_what_was_seen(run: gwa.Run, name: str) -> None:
     np.testing.assert_allclose(scores.values[rows.index], rows, rtol=1e-5)
 
 
+def test_average_margin_is_the_margin_of_the_averaged_probabilities(run: gwa.Run) -> None:
+    rows = run.observations().to_pandas()
+    found = gwa.rank(run, "average_margin").values
+    for sample, group in rows.groupby("sample_id"):
+        p = np.zeros(CLASSES)  # all of them are among the five likeliest
+        for classes, values in zip(group["top_class"], group["top_prob"], strict=True):
+            p[np.asarray(classes)] += np.asarray(values, dtype=np.float64) / len(group)
+        label = group["label"].iloc[0]
+        expected = np.log(p[label]) - np.log(np.delete(p, label).max())
+        assert found[sample] == pytest.approx(expected, abs=5e-3)  # probabilities are stored as float16
+
+
 def test_head_tracin_sums_the_squared_norms_with_the_learning_rates(run: gwa.Run) -> None:
     rows = run.observations().to_pandas()
     expected = (rows["learning_rate"] * rows["grad_norm"] ** 2).groupby(rows["sample_id"]).sum()

@@ -1,8 +1,7 @@
 """Methods, thresholds and limits in plain words."""
 
-from gwa_attrib.analyses.consensus import POWER
-from gwa_attrib.analyses.error_count import ERRORS, EVEN, STRICT
-from gwa_attrib.analyses.mislabeled import SHRINKAGE
+from gwa_attrib.analyses.epoch_weights import POWER
+from gwa_attrib.analyses.error_count import ERRORS, SURE
 from gwa_attrib.functional.central_moments import RELIABLE_ABOVE
 from gwa_attrib.report.context import Context
 from gwa_attrib.report.section import Section
@@ -15,10 +14,7 @@ def methods(context: Context) -> Section:
         "method": visible(context.suspects.method),
         "reliable_above": number(RELIABLE_ABOVE, 1),
         "power": f"{POWER:g}",
-        "shrinkage": f"{SHRINKAGE:g}",
-        "even": f"{EVEN:g}",
-        "even_score": number(1 / (1 + EVEN), 2),
-        "strict": f"{STRICT:g}",
+        "sure": f"{SURE:g}",
         "errors": f"{ERRORS:g}",
     }
     return Section("methods", "Methods, thresholds and limits", values)

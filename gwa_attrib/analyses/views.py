@@ -1,0 +1,100 @@
+"""What the model said of each sample in each epoch, as class probabilities."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gwa_attrib.store.run import Run
+
+SIGNALS = ("p_label", "top_class", "top_prob")
+FLOOR = 1e-3
+"""Added to a probability before its logarithm: an epoch that was sure and wrong shall not outvote all others."""
+Rows = slice | Int[np.ndarray, " sample"]
+BLOCK = 1 << 27
+"""Probabilities held at a time; larger runs are read in several passes."""
+
+
+class View(NamedTuple):
+    """One epoch of some samples."""
+
+    p_label: Float[Tensor, " sample"]
+    """NaN where the sample was not seen."""
+    top_class: Int[Tensor, "sample top"]
+    """The likeliest classes, best first; -1 where the sample was not seen."""
+    top_prob: Float[Tensor, "sample top"]
+
+
+def view_of(dense: dict[str, np.ndarray[Any, np.dtype[Any]]], rows: Rows) -> View:
+    """From the columns of an epoch, those samples."""
+    p_label, top_class, top_prob = (_tensor(dense[name][rows]) for name in SIGNALS)
+    return View(p_label, top_class.long(), top_prob.float())
+
+
+def blocks(run: Run) -> Iterator[slice]:
+    """The samples of a run, in parts whose class probabilities fit into memory."""
+    size = max(1, BLOCK // len(run.class_names))
+    yield from (slice(start, start + size) for start in range(0, max(len(run.sample_ids), 1), size))
+
+
+def labels_of(run: Run, rows: Rows) -> Int[Tensor, " sample"]:
+    """Given labels; 0 for samples never seen, which have no probabilities."""
+    return torch.from_numpy(run.labels[rows].astype(np.int64)).clamp_min(0)
+
+
+def views(run: Run, rows: Rows) -> Iterator[View]:
+    """Epoch after epoch, of the samples in those rows."""
+    for _, dense in run.by_epoch(*SIGNALS):
+        yield view_of(dense, rows)
+
+
+def pooled(
+    views: Iterable[View], weights: Iterable[float], labels: Int[Tensor, " sample"], classes: int
+) -> Float[Tensor, "sample class"]:
+    """Class probabilities averaged over the epochs by their logarithms; a row of NaN for a sample never seen.
+
+    The geometric mean, normalised (a logarithmic opinion pool). Probabilities are known of the label and of the
+    likeliest classes; what is left of 1 is spread over the other classes.
+    """
+    samples = len(labels)
+    total, seen = torch.zeros(samples, classes), torch.zeros(samples)
+    for weight, view in zip(weights, views, strict=True):
+        if weight:
+            present = ~view.p_label.isnan()
+            total += torch.where(present.unsqueeze(1), weight * _log_probabilities(view, labels, classes), 0.0)
+            seen += weight * present
+    return (total / torch.where(seen > 0, seen, torch.nan).unsqueeze(1)).softmax(dim=1)
+
+
+def mean_probabilities(
+    views: Iterable[View], labels: Int[Tensor, " sample"], classes: int
+) -> Float[Tensor, "sample class"]:
+    """Their plain average over the epochs in which the sample was seen."""
+    total, seen = torch.zeros(len(labels), classes), torch.zeros(len(labels))
+    for view in views:
+        present = ~view.p_label.isnan()
+        total += torch.where(present.unsqueeze(1), _probabilities(view, labels, classes), 0.0)
+        seen += present
+    return total / torch.where(seen > 0, seen, torch.nan).unsqueeze(1)
+
+
+def _log_probabilities(view: View, labels: Tensor, classes: int) -> Tensor:
+    return (_probabilities(view, labels, classes) + FLOOR).log_()
+
+
+def _probabilities(view: View, labels: Tensor, classes: int) -> Tensor:
+    index, listed = labels.unsqueeze(1), view.top_class.clamp_min(0)
+    p_label, among = view.p_label.nan_to_num(0.0), (listed == index).any(dim=1)
+    known = view.top_prob.sum(dim=1) + torch.where(among, 0.0, p_label)
+    others = classes - listed.shape[1] - (~among).long()
+    rest = (1.0 - known).clamp_min(0.0) / others.clamp_min(1)
+    found = rest.unsqueeze(1).repeat(1, classes)
+    return found.scatter_(1, listed, view.top_prob).scatter_(1, index, p_label.unsqueeze(1))
+
+
+def _tensor(array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:
+    """Without a copy where torch allows it: not of memory that may not be written to."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))

@@ -1,0 +1,94 @@
+"""The noise matrix: planted ones are found again, and the laws of each step."""
+
+import numpy as np
+import pytest
+import torch
+
+from gwa_attrib.analyses.noise_matrix import ALPHAS, evenness, joint_counts, noise_matrix, shared_out
+
+CLASSES = 5
+
+
+def planted(kind: str, rate: float = 0.2) -> np.ndarray:
+    matrix = (1 - rate) * np.eye(CLASSES)
+    if kind == "pairs":
+        return matrix + rate * np.roll(np.eye(CLASSES), 1, axis=1)
+    return matrix + rate / (CLASSES - 1) * (1 - np.eye(CLASSES))
+
+
+def sampled(matrix: np.ndarray, samples: int = 6000, sure: float = 6.0, seed: int = 0):
+    """Probabilities of a model that is mostly sure and right, and labels drawn by the matrix."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, CLASSES, samples)
+    logits = rng.normal(size=(samples, CLASSES))
+    logits[np.arange(samples), truth] += sure
+    labels = np.array([rng.choice(CLASSES, p=matrix[k]) for k in truth])
+    return torch.from_numpy(logits).softmax(dim=1), torch.from_numpy(labels), truth
+
+
+@pytest.mark.parametrize("kind", ["even", "pairs"])
+def test_a_planted_matrix_is_found(kind: str) -> None:
+    probabilities, labels, _ = sampled(planted(kind))
+    np.testing.assert_allclose(noise_matrix(probabilities, labels), planted(kind), atol=0.03)
+
+
+@pytest.mark.parametrize("kind", ["even", "pairs"])
+def test_rows_are_distributions(kind: str) -> None:
+    probabilities, labels, _ = sampled(planted(kind), samples=40)
+    found = noise_matrix(probabilities, labels)
+    np.testing.assert_allclose(found.sum(axis=1), 1)
+    assert (found >= 0).all()
+
+
+def test_counts_are_of_the_given_labels_and_of_the_classes_that_are_sure() -> None:
+    probabilities, labels, truth = sampled(planted("pairs"), sure=30.0)
+    counts = joint_counts(probabilities, labels)
+    np.testing.assert_allclose(counts.sum(axis=0), labels.bincount(minlength=CLASSES))
+    np.testing.assert_allclose(counts.sum(axis=1), np.bincount(truth, minlength=CLASSES), atol=1e-6)
+
+
+def test_naming_the_classes_otherwise_changes_nothing_else() -> None:
+    probabilities, labels, _ = sampled(planted("pairs"), samples=500)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    moved = noise_matrix(probabilities[:, order], order.argsort()[labels])
+    np.testing.assert_allclose(moved, noise_matrix(probabilities, labels)[np.ix_(order, order)], rtol=1e-6)
+
+
+def test_errors_that_look_like_chance_are_evened_out_and_others_are_not() -> None:
+    rng = np.random.default_rng(0)
+    chance = np.diag(np.full(CLASSES, 500.0))
+    chance[~np.eye(CLASSES, dtype=bool)] = rng.poisson(3.0, CLASSES * (CLASSES - 1))
+    even = shared_out(chance)
+    raw = chance / chance.sum(axis=1, keepdims=True)
+    off = ~np.eye(CLASSES, dtype=bool)
+    assert even[off].std() < 0.5 * raw[off].std()
+    pairs = np.diag(np.full(CLASSES, 500.0)) + 12 * np.roll(np.eye(CLASSES), 1, axis=1)
+    kept = shared_out(pairs)
+    assert kept[0, 1] / kept[0, 2] > 100
+
+
+def test_evenness_is_the_likeliest_of_a_grid() -> None:
+    errors = np.array([[9.0, 1.0, 2.0], [0.0, 7.0, 4.0], [3.0, 3.0, 8.0]])
+
+    def likelihood(alpha: float) -> float:
+        total = 0.0
+        for row in errors:  # drawing one after the other from an urn (Pólya)
+            drawn = np.zeros(3)
+            for other, count in enumerate(row):
+                for _ in range(int(count)):
+                    total += np.log((alpha + drawn[other]) / (3 * alpha + drawn.sum()))
+                    drawn[other] += 1
+        return total
+
+    grid = np.geomspace(*ALPHAS, 2000)
+    assert evenness(errors) == pytest.approx(grid[np.argmax([likelihood(a) for a in grid])], rel=0.02)
+
+
+def test_nothing_to_learn_from() -> None:
+    np.testing.assert_array_equal(noise_matrix(torch.ones(7, 1), torch.zeros(7, dtype=torch.long)), [[1.0]])
+    nothing = noise_matrix(torch.full((3, 2), torch.nan), torch.zeros(3, dtype=torch.long))
+    np.testing.assert_array_equal(nothing, np.eye(2))
+    np.testing.assert_array_equal(noise_matrix(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)), np.eye(3))
+    one = noise_matrix(torch.tensor([[0.9, 0.1]]), torch.tensor([1]))
+    assert np.isfinite(one).all()
+    np.testing.assert_allclose(one.sum(axis=1), 1)
