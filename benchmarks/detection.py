@@ -32,6 +32,8 @@ from gwa_attrib.store.atomic import atomic_write
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.detection_cells import Cell, Sources, cells, make
+from benchmarks.detection_figures import write_report
+from benchmarks.detection_judge import judge, summarise
 from benchmarks.detection_peers import aum_with_threshold_samples, neighbour_vote
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -108,6 +110,13 @@ def train_all(todo: list[Cell], sources: Sources, work: Path, workers: int) -> N
                 future.result()
 
 
+def judge_all(folders: list[Path], workers: int) -> dict[str, dict[str, Any]]:
+    """Of the cells that are whole."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        found = tqdm(pool.map(judge, folders), total=len(folders), desc="judging", disable=None)
+        return dict(zip((folder.name for folder in folders), found, strict=True))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
@@ -126,6 +135,13 @@ def main() -> None:
     todo = [cell for cell in cells(options.seeds, sources) if options.only in cell.name]
     if not options.no_training:
         train_all(todo, sources, options.work, options.workers)
+    whole = [options.work / cell.name for cell in todo if (options.work / cell.name / "seconds.json").exists()]
+    found = judge_all(whole, options.workers)
+    result = {"summary": summarise(found), "missing": len(todo) - len(whole), "cells": found}
+    if options.json:
+        print(json.dumps(result))
+    if options.report:
+        write_report(result, options.report)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def mislabeled(run: Run) -> Scores:
     Columns: `is_label_issue` (more likely wrong than right), `label_score` in [0, 1] (about the probability that the
     label is right; lower is worse), `given_label`, `predicted_label` (the likeliest class if the given label, which
     training has seen, counts a third less; of an issue, the likeliest other). ``meta["estimated_errors"]`` has `count`,
-    `low` and `high`, see `ErrorCount`; ``meta["noise_matrix"]``, for each class, how likely its samples carry each
-    label.
+    `low` and `high`, see `ErrorCount`; ``meta["noise_matrix"]``, ``[class, label]``, which share of the samples of each
+    class carries each label, if the issues are of the classes proposed for them.
     """
     labels = run.labels.astype(np.int64)
     consensus = find_consensus(run)
@@ -44,10 +44,25 @@ def mislabeled(run: Run) -> Scores:
         "label_score": 1.0 / (1.0 + np.exp(value)),
         "predicted_label": class_name_column(run, predicted),
     }
-    estimate = vars(count_errors(value))
+    estimated = np.where(is_issue(value), predicted, labels)
     return scores_of(
-        run, "mislabeled", value, columns=columns, estimated_errors=estimate, noise_matrix=consensus.noise.tolist()
+        run,
+        "mislabeled",
+        value,
+        columns=columns,
+        estimated_errors=vars(count_errors(value)),
+        noise_matrix=carried(labels, estimated, len(run.class_names)),
     )
+
+
+def carried(
+    labels: Int[np.ndarray, " sample"], estimated: Int[np.ndarray, " sample"], classes: int
+) -> Float[np.ndarray, "class class"]:
+    """``[k, j]``: share of the samples estimated to be of class k that carry the label j; NaN for a class without."""
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (estimated[labels >= 0], labels[labels >= 0]), 1.0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def log_odds(

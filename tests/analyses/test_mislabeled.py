@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from analyses.synthetic import run_from_probabilities
 from gwa_attrib.analyses import rank
 from gwa_attrib.analyses.consensus import class_probabilities, find_consensus
 from gwa_attrib.analyses.error_count import ErrorCount, count_errors
-from gwa_attrib.analyses.mislabeled import log_odds
+from gwa_attrib.analyses.mislabeled import carried, log_odds
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store import RunWriter, open_run
 from gwa_attrib.store.new_run import new_info
@@ -65,7 +66,20 @@ def test_the_ranking_is_made_of_its_parts(tmp_path: Path) -> None:
     odds, _ = log_odds(probabilities, torch.from_numpy(run.labels.astype(np.int64)), consensus.noise)
     scores = rank(run, "mislabeled")
     np.testing.assert_array_equal(scores.values, odds.numpy())
-    np.testing.assert_array_equal(scores.meta["noise_matrix"], consensus.noise)
+
+
+def test_the_noise_matrix_is_that_of_the_issues(tmp_path: Path) -> None:
+    run = run_from_probabilities(tmp_path / "run", *with_flips(100, 10))
+    frame, matrix = rank(run).to_frame(), rank(run).meta["noise_matrix"]
+    estimated = frame["predicted_label"].where(frame["is_label_issue"], frame["given_label"])
+    expected = pd.crosstab(estimated, frame["given_label"], normalize="index")
+    np.testing.assert_allclose(matrix, expected)
+    assert (np.diag(matrix) < 1).all()
+
+
+def test_the_noise_matrix_of_a_class_without_samples_is_unknown() -> None:
+    found = carried(np.array([0, 0, -1, 2]), np.array([0, 2, -1, 2]), 3)
+    np.testing.assert_array_equal(found, [[1, 0, 0], [np.nan] * 3, [0.5, 0, 0.5]])
 
 
 def test_blocks_of_samples_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
