@@ -11,7 +11,6 @@ judges the cells that are there by the present code in minutes. One thread per t
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from detection_cells import Cell, Sources, cells, make
+from detection_figures import write_report
+from detection_judge import judge, summarise
+from detection_peers import aum_with_threshold_samples, neighbour_vote
 from tqdm.auto import tqdm
 
 import gwa_attrib as gwa
@@ -28,13 +31,6 @@ from gwa_attrib.audited_model import AuditedModel, audited_model
 from gwa_attrib.baselines import baselines
 from gwa_attrib.baselines.out_of_fold import out_of_fold
 from gwa_attrib.store.atomic import atomic_write
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from benchmarks.detection_cells import Cell, Sources, cells, make
-from benchmarks.detection_figures import write_report
-from benchmarks.detection_judge import judge, summarise
-from benchmarks.detection_peers import aum_with_threshold_samples, neighbour_vote
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -19,11 +19,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from gwa_attrib.functional import moments
 from gwa_attrib.store import RunWriter
 from gwa_attrib.store.new_run import new_info
 from gwa_attrib.store.schema import FLOAT_SIGNALS, SIGNALS, PartName, observation_schema
-from gwa_attrib.store.summaries import summary_row
+from gwa_attrib.store.summaries import epoch_row, sums_of
 
 CLASSES, TOP = 10, 5
 
@@ -69,18 +68,9 @@ def synthetic_run(path: Path, samples: int, epochs: int) -> int:
     for epoch in range(epochs):
         table = observations(ids, labels, epoch, rng)
         writer.write_observations(PartName(epoch), table)
-        facts = {
-            "negative": 0, "undefined": 0, "seen": samples, "num_samples": samples, "changed": None, "seconds": 0.0
-        }  # fmt: skip
-        alignment = moments(_tensor(table["alignment"]))
-        writer.write_epoch(PartName(epoch), summary_row(epoch, 0, alignment, facts, {}))
+        sums = sums_of(table, samples, None, 0.0)
+        writer.write_epoch(PartName(epoch), epoch_row(epoch, 0, sums, {}, None))
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-def _tensor(column: pa.ChunkedArray) -> Any:
-    import torch
-
-    return torch.tensor(column.to_numpy())
 
 
 def main() -> None:

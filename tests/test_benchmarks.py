@@ -1,0 +1,16 @@
+"""The benchmarks are no part of the package, but they must go on working with it."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+NAMES = sorted(file.stem for file in FOLDER.glob("*.py") if file.stem != "__init__")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_can_be_imported(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it uses of the package is there."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    importlib.import_module(name)
