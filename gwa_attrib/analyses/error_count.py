@@ -1,7 +1,7 @@
 """How many labels are wrong, from the odds against each: a count at even odds, between a strict and a lax one.
 
 A run has no truth to calibrate against, so the interval is no confidence interval: it is what the count becomes when
-ten to one is asked for, one way and the other, and wide where the model itself is often unsure. How often it held where
+twenty to one is asked for, one way and the other, and wide where the model itself is often unsure. How often it held where
 the truth is known is in `docs/detection.md`.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-SURE = 10.0
+SURE = 20.0
 """How many times likelier wrong than right a label is, for `low`; and right than wrong at most, for `high`."""
 ERRORS = 1.64
 """Standard errors of a count (Poisson) by which the interval is widened."""
@@ -23,9 +23,9 @@ class ErrorCount:
     count: int
     """Samples whose label is more likely wrong than right."""
     low: int
-    """At least ten times as likely wrong as right; less the sampling error of that number."""
+    """At least twenty times as likely wrong as right; less the sampling error of that number."""
     high: int
-    """All but those that are at least ten times as likely right; and the sampling error of that number."""
+    """All but those that are at least twenty times as likely right; and the sampling error of that number."""
 
 
 def count_errors(log_odds: Float[np.ndarray, " sample"]) -> ErrorCount:

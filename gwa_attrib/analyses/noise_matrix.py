@@ -1,9 +1,10 @@
 """Which classes are taken for which: a noise matrix, estimated from what a run says of its samples.
 
-``matrix[k, j]`` is the probability that a sample of class k carries the label j. It is that under which the given
-labels are most likely, if class probabilities are what the epochs say, a little sharpened: an average of epochs that
-were taught the wrong labels is less sure than it should be. The errors of a class are then shared out among the other
-classes by empirical Bayes, which keeps what stands out (labels go to the look-alike) and evens out what is chance.
+``matrix[k, j]`` is the probability that a sample of class k carries the label j. How samples and labels go together is
+that under which the given labels are most likely, if class probabilities are what the epochs say, sharpened: an average
+of epochs that were taught the wrong labels is less sure than it should be. Sharpened a little, only plain errors are
+left, and show where labels go; sharpened more, about as many as there are. Where they go is then smoothed by empirical
+Bayes, which keeps what stands out (labels go to the look-alike) and evens out what is chance.
 """
 
 import numpy as np
@@ -13,8 +14,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 from torch import Tensor
 
-SHARPNESS = 1.25
-"""Power of the class probabilities."""
+FOR_SHARES, FOR_RATE = 1.25, 2.0
+"""Powers of the class probabilities: to see where errors go, and how many there are."""
+TRUST = 0.5
+"""Power of the shares: errors that depend on the sample, not on its class alone, do not keep to them."""
 STEPS = 40
 """Of expectation maximisation."""
 FIRST_RATE = 0.1
@@ -26,19 +29,28 @@ Matrix = Float[np.ndarray, "class class"]
 
 
 def noise_matrix(probabilities: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Matrix:
-    """Estimated from samples with probabilities; rows sum to 1. The identity where there is one class or no sample."""
+    """Estimated from the samples that have probabilities; rows sum to 1. The identity where there is one class, or no
+    sample."""
     known = ~probabilities[:, 0].isnan()
     classes = probabilities.shape[1]
     if classes < 2 or not known.any():
         return np.eye(classes)
-    return shared_out(joint_counts(probabilities[known], labels[known]))
+    several = joint_counts(probabilities[known], labels[known], FOR_RATE)
+    rate = (several.sum() - several.trace() + 1) / (several.sum() + 2)
+    matrix = np.zeros((classes, classes))
+    off = ~np.eye(classes, dtype=bool)
+    matrix[off] = (rate * shares(joint_counts(probabilities[known], labels[known], FOR_SHARES))).ravel()
+    np.fill_diagonal(matrix, 1.0 - rate)
+    return matrix
 
 
-def joint_counts(probabilities: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Matrix:
+def joint_counts(
+    probabilities: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"], sharpness: float
+) -> Matrix:
     """``[k, j]``: how many samples with label j are of class k, by expectation maximisation (Dawid & Skene 1979)."""
     classes = probabilities.shape[1]
     log = probabilities.double().clamp_min(1e-12).log()
-    sharpened = (SHARPNESS * log).softmax(dim=1)
+    sharpened = (sharpness * log).softmax(dim=1)
     eye = torch.eye(classes, dtype=torch.float64)
     matrix = (1 - FIRST_RATE) * eye + FIRST_RATE / classes
     counts = torch.zeros(classes, classes, dtype=torch.float64)
@@ -52,20 +64,16 @@ def joint_counts(probabilities: Float[Tensor, "sample class"], labels: Int[Tenso
     return found
 
 
-def shared_out(counts: Matrix) -> Matrix:
-    """From joint counts: the rate of errors of each class, pulled to the rate of all by the weight of one error, and
-    its errors over the other classes, pulled to each as likely by what they have in common in all classes."""
+def shares(counts: Matrix) -> Float[np.ndarray, "class other"]:
+    """Of the errors of each class, how they go to the other classes, in their order without itself; rows sum to 1.
+
+    Counts are pulled to each class as likely, by what they have in common in all classes.
+    """
     classes = len(counts)
-    off = ~np.eye(classes, dtype=bool)
-    errors = counts[off].reshape(classes, classes - 1)
-    rate = (errors.sum() + 1) / (counts.sum() + 2)
-    rates = (errors.sum(axis=1) + 1) / (counts.sum(axis=1) + 1 / rate)
+    errors = counts[~np.eye(classes, dtype=bool)].reshape(classes, classes - 1)
     alpha = evenness(errors)
-    shares = (errors + alpha) / (errors + alpha).sum(axis=1, keepdims=True)
-    matrix = np.zeros((classes, classes))
-    matrix[off] = (np.clip(rates, 0.0, 1.0)[:, None] * shares).ravel()
-    np.fill_diagonal(matrix, 1.0 - matrix.sum(axis=1))
-    return matrix
+    found = ((errors + alpha) / (errors + alpha).sum(axis=1, keepdims=True)) ** TRUST
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def evenness(errors: Float[np.ndarray, "class other"]) -> float:

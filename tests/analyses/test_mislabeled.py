@@ -31,8 +31,8 @@ def loop_log_odds(p: np.ndarray, labels: np.ndarray, noise: np.ndarray) -> tuple
     odds, proposed = [], []
     for row, label in zip(p, labels, strict=True):
         others = [k for k in range(len(row)) if k != label]
-        against = sum(row[k] * noise[k, label] ** 0.5 for k in others)
-        value = math.log(against / (row[label] * noise[label, label] ** 0.5)) + 1.25
+        against = sum(row[k] * noise[k, label] for k in others)
+        value = math.log(against / (row[label] * noise[label, label])) + 1.75
         best = max(others, key=lambda k: row[k])
         odds.append(value + 2 * (row[best] - row[label]))
         proposed.append(best if odds[-1] > 0 or row[best] > row[label] / 1.5 else label)
@@ -140,12 +140,12 @@ def test_no_issue_where_all_labels_are_learnt(tmp_path: Path) -> None:
     assert vars(ErrorCount(0, 0, 0)) == scores.meta["estimated_errors"]
 
 
-def test_the_count_at_even_odds_lies_between_ten_to_one_either_way() -> None:
-    found = count_errors(np.log(np.array([100.0, 20, 9, 2, 1.1, 0.9, 0.2, 0.11, 0.05, np.nan])))
+def test_the_count_at_even_odds_lies_between_twenty_to_one_either_way() -> None:
+    found = count_errors(np.log(np.array([100.0, 40, 19, 2, 1.1, 0.9, 0.2, 0.06, 0.04, np.nan])))
     assert (found.count, found.low) == (5, 0)
     assert found.high == 9  # of nine that have a value
-    assert count_errors(np.log(np.full(1000, 20.0))) == ErrorCount(1000, int(1000 - 1.64 * 1000**0.5), 1000)
-    assert count_errors(np.log(np.full(1000, 0.05))) == ErrorCount(0, 0, 0)
+    assert count_errors(np.log(np.full(1000, 21.0))) == ErrorCount(1000, int(1000 - 1.64 * 1000**0.5), 1000)
+    assert count_errors(np.log(np.full(1000, 0.049))) == ErrorCount(0, 0, 0)
 
 
 def test_a_sample_never_seen_has_no_value_no_proposal_and_no_flag(tmp_path: Path) -> None:
