@@ -1,8 +1,8 @@
 """How many labels are wrong, from the odds against each: a count at even odds, between a strict and a lax one.
 
 A run has no truth to calibrate against, so the interval is no confidence interval: it is what the count becomes when
-twenty to one is asked for, one way and the other, and wide where the model itself is often unsure. How often it held where
-the truth is known is in `docs/detection.md`.
+twenty to one is asked for, one way and the other, and wide where the model itself is often unsure. How often it held
+where the truth is known is in `docs/detection.md`.
 """
 
 from dataclasses import dataclass
