@@ -15,7 +15,6 @@ MARGIN = 2.0
 """Weight of the difference of the two probabilities beside that of their logarithms."""
 OFFSET = 1.75
 """Added, so that 0 is even-handed: measured where the truth is known, see `benchmarks/detection.py`."""
-
 SEEN = 1.5
 """What the probability of the given label is divided by before a class is proposed: training has seen that label."""
 
@@ -49,11 +48,11 @@ def mislabeled(run: Run) -> Scores:
         value,
         columns=columns,
         estimated_errors=vars(count_errors(value)),
-        noise_matrix=carried(labels, estimated, len(run.class_names)),
+        noise_matrix=noise_of(labels, estimated, len(run.class_names)),
     )
 
 
-def carried(
+def noise_of(
     labels: Int[np.ndarray, " sample"], estimated: Int[np.ndarray, " sample"], classes: int
 ) -> Float[np.ndarray, "class class"]:
     """``[k, j]``: share of the samples estimated to be of class k that carry the label j; NaN for a class without."""

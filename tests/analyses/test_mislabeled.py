@@ -12,7 +12,7 @@ from analyses.synthetic import run_from_probabilities
 from gwa_attrib.analyses import rank
 from gwa_attrib.analyses.consensus import class_probabilities, find_consensus
 from gwa_attrib.analyses.error_count import ErrorCount, count_errors
-from gwa_attrib.analyses.mislabeled import carried, log_odds
+from gwa_attrib.analyses.mislabeled import log_odds, noise_of
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store import RunWriter, open_run
 from gwa_attrib.store.new_run import new_info
@@ -78,7 +78,7 @@ def test_the_noise_matrix_is_that_of_the_issues(tmp_path: Path) -> None:
 
 
 def test_the_noise_matrix_of_a_class_without_samples_is_unknown() -> None:
-    found = carried(np.array([0, 0, -1, 2]), np.array([0, 2, -1, 2]), 3)
+    found = noise_of(np.array([0, 0, -1, 2]), np.array([0, 2, -1, 2]), 3)
     np.testing.assert_array_equal(found, [[1, 0, 0], [np.nan] * 3, [0.5, 0, 0.5]])
 
 
