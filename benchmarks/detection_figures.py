@@ -167,7 +167,7 @@ def gap_figure(result: dict[str, Any], file: Path) -> None:
         axes.text(
             column,
             row,
-            f"{100 * value:+.0f}",
+            f"{round(100 * value) or 0:+d}".replace("+0", "0"),
             ha="center",
             va="center",
             fontsize=6.5,

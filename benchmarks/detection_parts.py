@@ -89,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for folder in sorted(file.parent for file in options.work.glob("*/audit.json")):
+    for folder in sorted(file.parent for file in options.work.glob("*/seconds.json")):
         with np.load(folder / "data.npz") as data:
             given, truth = data["y"], data["truth"]
         if (given == truth).all():
