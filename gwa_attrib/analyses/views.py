@@ -11,8 +11,9 @@ from torch import Tensor
 from gwa_attrib.store.run import Run
 
 SIGNALS = ("p_label", "top_class", "top_prob")
-FLOOR = 1e-3
-"""Added to a probability before its logarithm: an epoch that was sure and wrong shall not outvote all others."""
+FLOOR, FLOOR_OF_ALL = 1e-3, 1e-2
+"""Added to a probability before its logarithm, and to those of all classes together at most: an epoch that was sure and
+wrong shall not outvote all others."""
 Rows = slice | Int[np.ndarray, " sample"]
 BLOCK = 1 << 27
 """Probabilities held at a time; larger runs are read in several passes."""
@@ -82,7 +83,7 @@ def mean_probabilities(
 
 
 def _log_probabilities(view: View, labels: Tensor, classes: int) -> Tensor:
-    return (_probabilities(view, labels, classes) + FLOOR).log_()
+    return (_probabilities(view, labels, classes) + min(FLOOR, FLOOR_OF_ALL / classes)).log_()
 
 
 def _probabilities(view: View, labels: Tensor, classes: int) -> Tensor:

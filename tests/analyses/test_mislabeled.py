@@ -171,3 +171,20 @@ def test_a_run_without_epochs_is_refused(tmp_path: Path) -> None:
     RunWriter.create(tmp_path / "run", new_info(class_names=["a", "b"], signals=[], num_samples=3, config={}))
     with pytest.raises(RunFormatError, match="end_epoch"):
         rank(open_run(tmp_path / "run"))
+
+
+def test_many_classes(tmp_path: Path) -> None:
+    """A sure model of 300 classes: what a probability must not fall below leaves room for odds."""
+    rng = np.random.default_rng(0)
+    truth = np.arange(1500) % 300
+    labels = truth.copy()
+    labels[:150] = (truth[:150] + rng.integers(1, 300, 150)) % 300
+    logits = rng.normal(size=(3, 1500, 300))
+    logits[:, np.arange(1500), truth] += 9
+    p = np.exp(logits)
+    p = (p / p.sum(axis=2, keepdims=True)).astype(np.float32)
+    alignment = np.where(labels == truth, 0.2, -0.2).astype(np.float32)[None].repeat(3, axis=0)
+    scores = rank(run_from_probabilities(tmp_path / "run", p, labels, alignment))
+    assert set(scores.top(150)) == set(range(150))
+    assert scores.meta["estimated_errors"]["count"] > 100
+    assert scores.columns["is_label_issue"][150:].sum() == 0

@@ -1,5 +1,6 @@
 """Runs that are short, empty, broken off or odd, and what the report says of them; errors and writing."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,12 @@ def test_a_hundred_classes(tmp_path: Path, reported: Callable[..., Node]) -> Non
     x, labels = blobs(2500, 100, 0)
     labels[::100][:6] = 1  # 6 of class 0: the busiest pair
     labels[2:60] = (labels[2:60] + 1) % 100
-    page = reported(record_run(tmp_path / "run", x, labels, [f"class {i:02}" for i in range(100)], epochs=8))
+    run = record_run(tmp_path / "run", x, labels, [f"class {i:02}" for i in range(100)], epochs=8)
+    ranked = gwa.rank(run)
+    wrong = np.isin(np.arange(2500), ranked.top(64))
+    assert (wrong == (labels.numpy() != np.arange(2500) % 100)).all()
+    scores = dataclasses.replace(ranked, columns={**ranked.columns, "is_label_issue": wrong})
+    page = reported(run, scores=scores)
     table = page.by_id("class_pairs").all("table")[0]
     rows = table.all("tbody")[0].all("tr")
     assert len(rows) == 15
