@@ -7,11 +7,11 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from detection_judge import OURS
 from matplotlib.figure import Figure
 
 matplotlib.rcParams["svg.hashsalt"] = "gwa_attrib"  # the same picture for the same numbers
 
-OURS = "mislabeled"
 SHOWN = 16
 """Methods in the figure, the best by mean rank."""
 NAMES = {
@@ -184,12 +184,8 @@ def reliability_figure(bins: list[dict[str, float]], file: Path) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", lw=1)
     axes.plot([b["label_score"] for b in bins], [b["right"] for b in bins], "o-", color="C0")
     for b in bins:
-        axes.annotate(
-            f"{b['samples']:,.0f}",
-            (b["label_score"], b["right"]),
-            textcoords="offset points",
-            xytext=(6, -9),
-            fontsize=7,
-        )
+        at, left = (b["label_score"], b["right"]), b["label_score"] > 0.5
+        beside: dict[str, Any] = {"xytext": (-6, 4) if left else (6, -1), "ha": "right" if left else "left"}
+        axes.annotate(f"{b['samples']:,.0f}", at, textcoords="offset points", fontsize=7, **beside)
     axes.set(xlabel="label score", ylabel="share of these labels that is right", xlim=(0, 1), ylim=(0, 1))
     figure.savefig(file)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from detection_cells import NOISES
 from sklearn.metrics import f1_score
 
 import gwa_attrib as gwa
@@ -192,8 +193,5 @@ def _seconds(cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Mean by data set."""
     found: dict[str, list[dict[str, float]]] = defaultdict(list)
     for name, cell in cells.items():
-        found[next(data for data in DATA if name.startswith(data))].append(cell["seconds"])
+        found[next(data for data in NOISES if name.startswith(data))].append(cell["seconds"])
     return {data: pd.DataFrame(rows).mean().round(2).to_dict() for data, rows in found.items()}
-
-
-DATA = ("digits", "breast-cancer", "fashion-mnist", "noisyag", "cifar10n")

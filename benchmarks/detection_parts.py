@@ -17,7 +17,6 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 import gwa_attrib as gwa
-from gwa_attrib.analyses import mislabeled
 from gwa_attrib.analyses.consensus import Consensus, find_consensus
 from gwa_attrib.analyses.mislabeled import log_odds
 from gwa_attrib.analyses.noise_matrix import noise_matrix, shares
@@ -52,9 +51,7 @@ def variants(run: gwa.Run, truth: Array) -> dict[str, Array]:
         "errors go to every class alike": by(probabilities, even_like(consensus)),
         "the true noise matrix": by(probabilities, true_matrix(truth, labels.numpy(), classes)),
     }
-    margin, mislabeled.MARGIN = mislabeled.MARGIN, 0.0
-    found["odds without the margin"] = by(probabilities, consensus.noise)
-    mislabeled.MARGIN = margin
+    found["odds without the margin"] = log_odds(probabilities, labels, consensus.noise, margin=0.0)[0].numpy()
     return found
 
 

@@ -139,8 +139,8 @@ def compare(
     known = (verified != UNVERIFIED) & (opened.labels >= 0)
     is_error = (verified != opened.labels)[known]
     scores, costs, skipped = run_methods(opened, chosen, patience)
-    if methods is None:
-        skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items()}
+    if "own" in (["own"] if methods is None else methods):
+        skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items() if slow not in chosen}
     judged = {method: _known(scores[method], known) for method in scores}
     drawn = {method: drawn_metrics(some, is_error, draws=draws) for method, some in judged.items()}
     metrics = {method: mislabel_metrics(some, is_error) for method, some in judged.items()}

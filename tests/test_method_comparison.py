@@ -162,6 +162,13 @@ def test_other_libraries_train_five_more_models_or_are_skipped(folder: Path, tmp
     assert gwa.inspect(gwa.open_run(run))["status"] == "complete"
 
 
+def test_what_a_group_leaves_out_is_listed_unless_it_is_named(folder: Path) -> None:
+    found = gwa.compare(folder, "label_before_flip", ["own", "lissa"], patience=0.2, draws=2)
+    assert "influence" in found.skipped["influence_cg"]
+    assert "longer than" in found.skipped["lissa"]
+    assert not set(SLOW) & set(gwa.compare(folder, "label_before_flip", ["aum"], draws=2).skipped)
+
+
 def test_a_method_that_takes_too_long_is_given_up(folder: Path) -> None:
     methods = ["aum", "lissa"]
     found = gwa.compare(folder, "label_before_flip", methods, draws=20, patience=0.3)

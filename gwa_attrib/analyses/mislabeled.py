@@ -66,6 +66,7 @@ def log_odds(
     probabilities: Float[Tensor, "sample class"],
     labels: Int[Tensor, " sample"],
     noise: Float[np.ndarray, "class class"],
+    margin: float = MARGIN,
 ) -> tuple[Float[Tensor, " sample"], Int[Tensor, " sample"]]:
     """Against each label, and the class to propose; NaN and -1 for rows of NaN."""
     index = labels.clamp_min(0).unsqueeze(1)
@@ -74,7 +75,7 @@ def log_odds(
     own, others = probabilities.gather(1, index), probabilities.scatter(1, index, 0.0)
     best, other = others.max(dim=1)
     odds = against - evidence.gather(1, index).squeeze(1).clamp_min(1e-12).log() + OFFSET
-    odds += MARGIN * (best - own.squeeze(1))
+    odds += margin * (best - own.squeeze(1))
     anew = (best > own.squeeze(1) / SEEN) | (odds > 0)
     proposed = torch.where(anew, other, index.squeeze(1))
     return odds, torch.where(odds.isnan(), -1, proposed)

@@ -167,6 +167,24 @@ def test_one_class_has_no_other_to_be(tmp_path: Path) -> None:
     assert not scores.columns["is_label_issue"].any()
 
 
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_hardly_any_sample(tmp_path: Path, samples: int) -> None:
+    p, labels, alignment = random_case(6, samples=samples)
+    scores = rank(run_from_probabilities(tmp_path / "run", p, labels, alignment))
+    assert np.isfinite(scores.values).all()
+    errors = scores.meta["estimated_errors"]
+    assert 0 <= errors["low"] <= errors["count"] <= errors["high"] <= samples
+
+
+def test_probabilities_that_are_no_numbers_are_epochs_not_seen(tmp_path: Path) -> None:
+    p, labels, alignment = random_case(7)
+    broken, nan = p.copy(), alignment.copy()
+    broken[-1], nan[-1] = np.nan, np.nan
+    scores = rank(run_from_probabilities(tmp_path / "broken", broken, labels, nan))
+    shorter = rank(run_from_probabilities(tmp_path / "shorter", p[:-1], labels, alignment[:-1]))
+    np.testing.assert_allclose(scores.values, shorter.values, rtol=1e-5)
+
+
 def test_a_run_without_epochs_is_refused(tmp_path: Path) -> None:
     RunWriter.create(tmp_path / "run", new_info(class_names=["a", "b"], signals=[], num_samples=3, config={}))
     with pytest.raises(RunFormatError, match="end_epoch"):

@@ -8,10 +8,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 import gwa_attrib as gwa
-from attributors.problems import Problem, mlp, plain_cnn
+from attributors.problems import L2, Problem, logistic, mlp, plain_cnn
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries
 
@@ -89,6 +89,40 @@ def test_ekfac_equals_kronfluence(make: "type[Problem]", tmp_path: Path) -> None
         fisher="empirical",
     )
     np.testing.assert_allclose(ours.values, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "options"),
+    [
+        ("influence", "IFAttributorExplicit", {}),
+        ("influence_cg", "IFAttributorCG", {"max_iter": 12}),
+        ("datainf", "IFAttributorDataInf", {}),
+    ],
+)
+def test_influence_equals_dattri(name: str, theirs: str, options: dict[str, int]) -> None:
+    """On a kernel without a bias: dattri 0.3 takes all parameters for one layer in DataInf, where we take each tensor.
+
+    Its TracIn and TRAK always project at random, so that there is nothing to compare.
+    """
+    functions = pytest.importorskip("dattri.algorithm.influence_function", reason="dattri is not installed")
+    from dattri.task import AttributionTask
+
+    problem = logistic()
+    train, query = [(x.float(), y) for x, y in (problem.train, problem.query)]
+    model = nn.Linear(4, 3, bias=False)
+    model.load_state_dict({"weight": problem.model.weight.detach().float()})
+
+    def loss(parameters: dict[str, torch.Tensor], batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return F.cross_entropy(torch.func.functional_call(model, parameters, batch[0]), batch[1])
+
+    loaders = [DataLoader(TensorDataset(x, y), batch_size=len(y)) for x, y in (train, query)]
+    attributor = getattr(functions, theirs)(
+        AttributionTask(loss_func=loss, model=model, checkpoints=model.state_dict()), regularization=L2, **options
+    )
+    attributor.cache(loaders[0])
+    expected = attributor.attribute(*loaders).detach().numpy()
+    ours = gwa.attribute(model, F.cross_entropy, train, query, name, damping=L2)
+    np.testing.assert_allclose(ours.values, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("make", [mlp, plain_cnn])
