@@ -18,6 +18,7 @@ from gwa_attrib.report import report
 if TYPE_CHECKING:
     from gwa_attrib.analyses import rank
     from gwa_attrib.attributors import attribute, self_influence
+    from gwa_attrib.cleaning import Cleaned, Decisions, Verification, apply, decide, read_decisions, verify
     from gwa_attrib.comparison import Comparison, compare_runs
     from gwa_attrib.diagnosis import Diagnosis, doctor
     from gwa_attrib.method_comparison import MethodComparison, compare
@@ -31,7 +32,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Choice": "gwa_attrib.proxies",
+    "Cleaned": "gwa_attrib.cleaning",
     "Comparison": "gwa_attrib.comparison",
+    "Decisions": "gwa_attrib.cleaning",
     "Diagnosis": "gwa_attrib.diagnosis",
     "EarlyStopping": "gwa_attrib.proxies",
     "EpochSummary": "gwa_attrib.store",
@@ -39,22 +42,29 @@ _HOME = {
     "Recorder": "gwa_attrib.recorder",
     "Run": "gwa_attrib.store",
     "Scores": "gwa_attrib.scores",
+    "Verification": "gwa_attrib.cleaning",
+    "apply": "gwa_attrib.cleaning",
     "attribute": "gwa_attrib.attributors",
     "choose_epoch": "gwa_attrib.proxies",
     "compare": "gwa_attrib.method_comparison",
     "compare_runs": "gwa_attrib.comparison",
+    "decide": "gwa_attrib.cleaning",
     "doctor": "gwa_attrib.diagnosis",
     "inspect": "gwa_attrib.store",
     "measure": "gwa_attrib.proxies",
     "open_run": "gwa_attrib.store",
     "rank": "gwa_attrib.analyses",
+    "read_decisions": "gwa_attrib.cleaning",
     "record": "gwa_attrib.recording",
     "self_influence": "gwa_attrib.attributors",
+    "verify": "gwa_attrib.cleaning",
 }
 
 __all__ = [
     "Choice",
+    "Cleaned",
     "Comparison",
+    "Decisions",
     "Diagnosis",
     "EarlyStopping",
     "EpochSummary",
@@ -62,19 +72,24 @@ __all__ = [
     "Recorder",
     "Run",
     "Scores",
+    "Verification",
+    "apply",
     "attribute",
     "audit",
     "choose_epoch",
     "compare",
     "compare_runs",
+    "decide",
     "doctor",
     "inspect",
     "measure",
     "open_run",
     "rank",
+    "read_decisions",
     "record",
     "report",
     "self_influence",
+    "verify",
 ]
 
 

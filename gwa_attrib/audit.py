@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     IntColumn = np.ndarray[Any, np.dtype[np.int64]]
 
 
+BEFORE_FLIP = "label_before_flip"
+"""Column of a run with the labels of the source, where an audit has flipped some."""
+
+
 @dataclass(frozen=True)
 class AuditResult:
     """What an audit found; also what ``gwa-attrib audit --json`` prints."""
@@ -117,7 +121,7 @@ def flip_some(
         pairs = known_look_alikes(data.class_names) or look_alikes(inputs, data.labels)
     labels, _ = flip_labels(data.labels, len(data.class_names), rate, kind, seed, pairs)
     return replace(
-        data, labels=labels, columns={**data.columns, "label_before_flip": np.asarray(data.class_names)[data.labels]}
+        data, labels=labels, columns={**data.columns, BEFORE_FLIP: np.asarray(data.class_names)[data.labels]}
     )
 
 
@@ -203,6 +207,12 @@ def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: f
 
 def read_again(run: Run) -> tuple[LabeledData | None, str]:
     """The data of an audited run, with the labels of the run; or None and the reason why not."""
+    data, note = source_as_read(run)
+    return (None, note) if data is None else (replace(data, labels=run.labels.astype("int64")), "")
+
+
+def source_as_read(run: Run) -> tuple[LabeledData | None, str]:
+    """As `read_again`, with the labels that the source has: an audit may have flipped some."""
     from gwa_attrib.datasets import load
     from gwa_attrib.errors import DataError
 
@@ -220,7 +230,7 @@ def read_again(run: Run) -> tuple[LabeledData | None, str]:
         return None, f"The data could not be read again: {error}"
     if data.fingerprint() != config["fingerprint"]:
         return None, f"{config['data']} has changed since the audit, so its samples are not shown."
-    return replace(data, labels=run.labels.astype("int64")), ""
+    return data, ""
 
 
 def _without_nan(value: Any) -> Any:

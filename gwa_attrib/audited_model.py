@@ -48,13 +48,21 @@ class AuditedModel:
     def train_again(self, kept: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> nn.Module:
         """A fresh model trained in the same way on the samples at positions `kept`; in evaluation mode."""
         ids = torch.from_numpy(kept)
+        return self.trained_on(self.inputs[ids], self.labels[ids], seed)
+
+    def trained_on(self, inputs: Tensor, labels: Tensor, seed: int, *, draw: int | None = None) -> nn.Module:
+        """As `train_again`, on any samples; `draw` of them make an epoch, see `train_plainly`."""
         with seeded(seed):
-            return train_plainly(self.fresh(), self.inputs[ids], self.labels[ids], self.plan, seed=seed)
+            return train_plainly(self.fresh(), inputs, labels, self.plan, seed=seed, draw=draw)
 
     def logits(self, model: nn.Module, kept: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
         """What a model in evaluation mode says of the samples at positions `kept`."""
+        return self.answers(model, self.inputs[torch.from_numpy(kept)])
+
+    def answers(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        """What a model in evaluation mode says of samples, ``[sample, class]``."""
         with torch.no_grad():
-            return torch.cat([model(self.inputs[ids]) for ids in torch.split(torch.from_numpy(kept), BATCH)])
+            return torch.cat([model(part) for part in torch.split(inputs, BATCH)])
 
 
 def audited_model(run: Run) -> AuditedModel:

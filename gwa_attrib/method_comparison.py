@@ -11,11 +11,11 @@ import pandas as pd
 from gwa_attrib.audited_model import audited_model
 from gwa_attrib.compared_methods import SLOW, chosen_methods, run_methods
 from gwa_attrib.errors import InputError
-from gwa_attrib.evaluation import mislabel_metrics, verified_labels
+from gwa_attrib.evaluation import held_out, mislabel_metrics, verified_labels
 from gwa_attrib.evaluation.intervals import METRICS, drawn_metrics, percentiles
 from gwa_attrib.evaluation.removal import check_plan
 from gwa_attrib.evaluation.verified import UNVERIFIED
-from gwa_attrib.removal_curves import held_out, removal_curves
+from gwa_attrib.removal_curves import removal_curves
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 

@@ -10,12 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.errors import InputError
-from gwa_attrib.evaluation import subset_removal
+from gwa_attrib.evaluation import held_out, subset_removal
 from gwa_attrib.scores import Scores
 
-HELD_OUT = 0.2
-"""Share of the samples with a verified label that no training sees, and that are asked."""
 FOLDER = "removal"
 
 
@@ -58,23 +55,6 @@ def removal_curves(
         train, in_pool, len(pool), audited.path / FOLDER / _digest(in_pool, shares), shares=shares, seeds=seeds,
         workers=workers,
     )  # fmt: skip
-
-
-def held_out(verified: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The samples that no training sees: a fifth of those with a verified label, always the same.
-
-    Raises:
-        InputError: too few of them.
-    """
-    known = np.flatnonzero(verified >= 0)
-    asked = np.sort(np.random.default_rng(0).permutation(known)[: round(HELD_OUT * len(known))])
-    if not len(asked):
-        raise InputError(
-            expected="at least three samples with a verified label, to hold some of them out",
-            found=f"{len(known)}",
-            todo="Verify more labels, or leave removal out.",
-        )
-    return asked
 
 
 def _within(

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 from tqdm.auto import tqdm
 
 from gwa_attrib.augment import shift_and_flip
@@ -105,10 +105,20 @@ def fit(
 
 
 def train_plainly(
-    model: nn.Module, inputs: Float[Tensor, "sample ..."], labels: Int[Tensor, " sample"], plan: Plan, *, seed: int
+    model: nn.Module,
+    inputs: Float[Tensor, "sample ..."],
+    labels: Int[Tensor, " sample"],
+    plan: Plan,
+    *,
+    seed: int,
+    draw: int | None = None,
 ) -> nn.Module:
-    """Train `model` as `fit` does, without recording; returns it in evaluation mode."""
-    training = Training(model, inputs, labels, plan, seed)
+    """Train `model` as `fit` does, without recording; returns it in evaluation mode.
+
+    With `draw`, an epoch is so many samples, each drawn again only when all have been: the steps of trainings on more
+    and on fewer samples are as many.
+    """
+    training = Training(model, inputs, labels, plan, seed, draw)
     with training.progress("training again", leave=False) as progress:
         for _ in range(plan.epochs):
             for x, y in training.loader:
@@ -121,11 +131,15 @@ def train_plainly(
 class Training:
     """A training by a plan, a batch at a time. Same seed, same numbers."""
 
-    def __init__(self, model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, seed: int) -> None:
+    def __init__(
+        self, model: nn.Module, inputs: Tensor, labels: Tensor, plan: Plan, seed: int, draw: int | None = None
+    ) -> None:
         self.model, self.plan = model.train(), plan
         self.optimizer = _optimizer(model, plan)
         shuffle = torch.Generator().manual_seed(seed)
-        self.loader = DataLoader(TensorDataset(inputs, labels), plan.batch_size, shuffle=True, generator=shuffle)
+        samples = TensorDataset(inputs, labels)
+        order = RandomSampler(samples, num_samples=draw, generator=shuffle)
+        self.loader = DataLoader(samples, plan.batch_size, sampler=order, generator=shuffle)
         self.steps = plan.epochs * len(self.loader)
         rise = 0.25 if self.steps != 4 else 0.5  # torch divides by zero where the rise is one step long
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -20,7 +20,7 @@ LEVELS: list[list[str]] = [
     ["integrations", "report", "training"],
     ["audit", "comparison"],
     ["audited_model"],
-    ["baselines", "removal_curves"],
+    ["baselines", "removal_curves", "cleaning"],
     ["compared_methods"],
     ["method_comparison"],
     ["cli"],

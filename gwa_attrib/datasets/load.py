@@ -47,14 +47,18 @@ def load(
         raise DataError(
             expected="a sequence of column names to exclude", found=f"the text {exclude!r}", todo=f"Pass [{exclude!r}]."
         )
-    reader, location = _choose(str(source))
+    reader, location = choose_reader(str(source))
     data: LabeledData = reader(location, Options(label_column, tuple(exclude), strict, limit))
     prefix = f"{reader.name}:" if str(source).startswith(f"{reader.name}:") else ""
     return dataclasses.replace(data, source=prefix + (str(Path(location).absolute()) if location else reader.name))
 
 
-def _choose(source: str) -> tuple[Entry, str]:
-    """The reader, and the location for it: "" for a data set that is known by name."""
+def choose_reader(source: str) -> tuple[Entry, str]:
+    """The reader, and the location for it: "" for a data set that is known by name.
+
+    Raises:
+        DataError: nothing that can be read.
+    """
     kind, colon, location = source.partition(":")
     if kind in readers and not location:
         return readers[kind], ""

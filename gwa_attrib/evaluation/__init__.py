@@ -6,6 +6,7 @@ from gwa_attrib.evaluation.counterfactuals import (
     leave_one_out_correlation,
     linear_datamodeling_score,
 )
+from gwa_attrib.evaluation.hold_out import held_out
 from gwa_attrib.evaluation.intervals import mislabel_differences, mislabel_intervals
 from gwa_attrib.evaluation.mislabels import mislabel_metrics
 from gwa_attrib.evaluation.removal import subset_removal
@@ -16,6 +17,7 @@ __all__ = [
     "all_but_one",
     "datamodel",
     "half_subsets",
+    "held_out",
     "leave_one_out",
     "leave_one_out_correlation",
     "linear_datamodeling_score",

@@ -5,13 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
-from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.evaluation.resumable import run_resumable, save_array
 
 Train = Callable[[Int[np.ndarray, " kept"], int], Float[np.ndarray, " query"]]
 """Trains on some of the samples, with a seed, and returns the loss of each query."""
@@ -77,13 +74,11 @@ def retrain_each(
         )
     root = Path(folder)
     _claim(root, masks)
-    jobs = [(subset, seed) for subset in range(len(masks)) for seed in range(seeds)]
-    todo = [job for job in jobs if not _file(root, *job).exists()]
-    threads = torch.get_num_threads() if workers == 1 else 1
-    work = (delayed(_one)(train, np.flatnonzero(masks[subset]), root, subset, seed, threads) for subset, seed in todo)
-    for _ in tqdm(Parallel(workers, return_as="generator_unordered")(work), "trainings", len(todo), disable=None):
-        pass
-    losses = [[np.load(_file(root, subset, seed)) for seed in range(seeds)] for subset in range(len(masks))]
+    jobs = {
+        _name(subset, seed): (np.flatnonzero(mask), seed) for subset, mask in enumerate(masks) for seed in range(seeds)
+    }
+    found = run_resumable(train, jobs, root, workers=workers)
+    losses = [[found[_name(subset, seed)] for seed in range(seeds)] for subset in range(len(masks))]
     return np.asarray(losses, dtype=np.float64)
 
 
@@ -101,23 +96,8 @@ def _claim(root: Path, masks: Bool[np.ndarray, "subset train"]) -> None:
         raise InputError(
             expected=f"{root} to be new or empty", found="other files there", todo="Choose another folder."
         )
-    atomic_write(root, file, lambda path: _save(path, masks))
+    save_array(root, file, masks)
 
 
-def _file(root: Path, subset: int, seed: int) -> Path:
-    return root / f"subset={subset:05d}-seed={seed}.npy"
-
-
-def _one(train: Train, kept: Int[np.ndarray, " kept"], root: Path, subset: int, seed: int, threads: int) -> None:
-    torch.set_num_threads(threads)
-    losses = np.asarray(train(kept, seed), dtype=np.float64)
-    if losses.ndim != 1:
-        raise InputError(
-            expected="train(...) to return one loss per query", found=f"shape {losses.shape}", todo="Return [query]."
-        )
-    atomic_write(root, _file(root, subset, seed), lambda path: _save(path, losses))
-
-
-def _save(path: Path, values: np.ndarray[Any, np.dtype[Any]]) -> None:
-    with path.open("wb") as file:
-        np.save(file, values)
+def _name(subset: int, seed: int) -> str:
+    return f"subset={subset:05d}-seed={seed}"

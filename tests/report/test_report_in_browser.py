@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import gwa_attrib as gwa
+from gwa_attrib.cleaning.decisions import COLUMNS
 from gwa_attrib.store import Run
 from report.browser import CHROMIUM, Browser
 from report.hostile import EVIL, EVIL_METRIC
@@ -16,7 +17,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium at /usr/bin/chromium"),
 ]
-COLUMNS = ["sample_id", "key", "given_label", "new_label", "decision", "label_score", "note"]
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_decisions_by_keyboard(browser: Browser, hostile_run: Run, hostile_repor
     frame = downloaded(downloads)
 
     worst = gwa.rank(hostile_run).to_frame().query("is_label_issue").sort_values("label_score", kind="stable").head(3)
-    assert list(frame.columns) == COLUMNS
+    assert list(frame.columns) == list(COLUMNS)
     assert list(frame["decision"]) == ["keep", "relabel", "drop"]
     assert frame["sample_id"].tolist() == worst.index.astype(str).tolist()
     assert [cell.removeprefix("'") for cell in frame["key"]] == worst["key"].tolist()
@@ -131,6 +131,10 @@ def test_decisions_by_keyboard(browser: Browser, hostile_run: Run, hostile_repor
     assert new[2] == ""
     np.testing.assert_allclose(frame["label_score"].astype(float), worst["label_score"], atol=1e-6)
     assert frame["note"].tolist() == ["'="] * 3
+    decisions = gwa.read_decisions(downloads / "decisions.csv", hostile_run)
+    assert decisions.actions == tuple(np.array(["keep", "relabel", "drop"])[np.argsort(worst.index)])
+    names = [hostile_run.class_names[i] if i >= 0 else "" for i in decisions.labels]
+    assert [names[i] for i in np.argsort(np.argsort(worst.index))] == [cell.removeprefix("'") for cell in new]
 
 
 def test_formulas_are_neutralised(browser: Browser, hostile_report: Path, downloads: Path) -> None:

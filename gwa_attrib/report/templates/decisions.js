@@ -115,12 +115,12 @@
   }
 
   function csv() {
-    const lines = [["sample_id", "key", "given_label", "new_label", "decision", "label_score", "note"]];
+    const lines = [["sample_id", "key", "given_label", "new_label", "decision", "label_score", "note", "run_id"]];
     for (const index of made()) {
       const { id, key, given, score } = suspects[index];
       const { decision, label, note } = state(index);
       const chosen = { keep: facts.classes[given], relabel: facts.classes[label], drop: "" }[decision];
-      lines.push([id, key, facts.classes[given], chosen, decision, score, note]);
+      lines.push([id, key, facts.classes[given], chosen, decision, score, note, facts.run]);
     }
     return lines.map((line) => line.map(cell).join(",") + "\n").join("");
   }

@@ -1,0 +1,127 @@
+"""A data set after decisions: which samples are left, with which labels; of any form that the data has."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch.utils.data import Dataset
+
+from gwa_attrib.cleaning.decisions import Decisions
+from gwa_attrib.errors import InputError
+from gwa_attrib.store import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """The samples that are left. Entry i of every array is the same sample; their order is that of the ids."""
+
+    sample_ids: Int[np.ndarray, " kept"]
+    labels: Int[np.ndarray, " kept"]
+    """int64, after the decisions."""
+    given: Int[np.ndarray, " kept"]
+    """int64, as the run had them."""
+    class_names: tuple[str, ...]
+    samples: int
+    """How many there were."""
+    path: Path | None = None
+    """The cleaned copy, if one was written."""
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many samples were dropped and relabelled, and how many are left."""
+        relabelled = int((self.labels != self.given).sum())
+        return {"dropped": self.samples - len(self), "relabelled": relabelled, "left": len(self)}
+
+    def to_torch(self, dataset: Dataset[Any]) -> "CleanedDataset":
+        """A view of the data set that the run was trained on, whose item i is sample i, as ``(x, y, ...)``.
+
+        Raises:
+            InputError: fewer items than the run has samples, or (when an item is read) another label than the run's.
+        """
+        return CleanedDataset(dataset, self)
+
+    def to_huggingface(self, dataset: Any, label_column: str = "label") -> Any:
+        """A ``datasets.Dataset`` with the samples that are left, and their labels in `label_column`.
+
+        Args:
+            dataset: The one that the run was trained on: row i is sample i.
+            label_column: Class numbers or class names, as they are there.
+
+        Raises:
+            InputError: no such column, fewer rows than samples, or labels that are not the run's.
+        """
+        from gwa_attrib.cleaning.huggingface import cleaned_dataset
+
+        return cleaned_dataset(self, dataset, label_column)
+
+
+class CleanedDataset(Dataset[Any]):
+    """Items of another data set, without those that were dropped and with the labels that were given anew."""
+
+    def __init__(self, dataset: Dataset[Any], cleaned: Cleaned) -> None:
+        size, needed = len(dataset), int(cleaned.sample_ids.max()) + 1  # type: ignore[arg-type]
+        if size < needed:
+            raise InputError(
+                expected=f"the data set of the run, whose item i is sample i: at least {needed} items",
+                found=f"{size}",
+                todo="Pass the data set that the run was recorded on.",
+            )
+        self._dataset, self._cleaned = dataset, cleaned
+
+    def __len__(self) -> int:
+        return len(self._cleaned)
+
+    def __getitem__(self, index: int) -> Any:
+        cleaned = self._cleaned
+        sample_id = int(cleaned.sample_ids[index])
+        item = self._dataset[sample_id]
+        if not isinstance(item, tuple | list) or len(item) < 2:
+            raise InputError(
+                expected="items of the data set to be (x, y, ...)",
+                found=type(item).__name__,
+                todo="Take `sample_ids` and `labels` of the cleaned data set, and build it from them.",
+            )
+        given, new = int(cleaned.given[index]), int(cleaned.labels[index])
+        if given < 0:
+            return item  # never seen in the run
+        if int(item[1]) != given:
+            raise InputError(
+                expected=f"sample {sample_id} to have the label of the run, {given}",
+                found=f"{int(item[1])}",
+                todo="Pass the data set that the run was recorded on, as it was then.",
+            )
+        label = torch.as_tensor(new, dtype=item[1].dtype) if isinstance(item[1], torch.Tensor) else new
+        return (item[0], label, *item[2:])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+
+def clean(run: Run, decisions: Decisions) -> Cleaned:
+    """What is left of the samples of the run.
+
+    Raises:
+        InputError: decisions of another run, or none of the samples would be left.
+    """
+    if decisions.run_id != run.info["run_id"]:
+        raise InputError(
+            expected=f"decisions of run {run.info['run_id']} ({run.path})",
+            found=f"decisions of run {decisions.run_id}",
+            todo="Apply them to the run that they were made on.",
+        )
+    labels = run.labels.astype(np.int64)
+    given = labels.copy()
+    rows = np.searchsorted(run.sample_ids, decisions.sample_ids)
+    labels[rows] = decisions.labels
+    left = np.ones(len(labels), dtype=bool)
+    left[rows[decisions.labels < 0]] = False
+    if not left.any():
+        raise InputError(expected="some samples to be left", found="all of them dropped", todo="Drop fewer samples.")
+    return Cleaned(run.sample_ids[left], labels[left], given[left], run.class_names, len(left))

@@ -1,0 +1,146 @@
+"""Decisions applied: what is left of a data set, and a cleaned copy of it, the source untouched."""
+
+import shutil
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gwa_attrib.audit import BEFORE_FLIP, source_as_read
+from gwa_attrib.cleaning.cleaned import Cleaned, clean
+from gwa_attrib.cleaning.copies import Source, copies
+from gwa_attrib.cleaning.decisions import Auto, Decisions, decide
+from gwa_attrib.cleaning.decisions_file import read_decisions
+from gwa_attrib.datasets.labeled import LabeledData
+from gwa_attrib.datasets.labels import class_positions
+from gwa_attrib.datasets.load import choose_reader
+from gwa_attrib.errors import InputError, NotRecordedError, RunError, RunExistsError
+from gwa_attrib.store import Run, open_run
+
+BUILT_IN = ("digits", "fashion-mnist")
+
+
+def apply(run: Run | str | Path, decisions: Decisions | Auto | str | Path, out: str | Path | None = None) -> Cleaned:
+    """Apply decisions: drop and relabel samples; a cleaned copy of an audited data set is written to `out`.
+
+    The copy has the format of the source, keeps all else that is in it (rows and files that were not audited among it),
+    and appears whole or not at all. The source is only read.
+
+    Args:
+        run: A run, or its folder.
+        decisions: `Decisions`; or a decisions.csv of the report of this run; or "drop" or "relabel" for every suspect.
+        out: A new file of the kind of the source, or a new folder for it; the class folders of an image folder are in
+            `out` itself. Built-in data sets become an .npz. None writes nothing.
+
+    Returns:
+        What is left: ids and labels, and views of data sets for training (``to_torch``, ``to_huggingface``).
+
+    Raises:
+        InputError: decisions of another run or about other samples, or none would be left.
+        NotRecordedError: a copy was asked for of what no audit has read, or of what cannot be read any more.
+        RunExistsError: `out` is there already, or is the source.
+        RunError: it cannot be written.
+    """
+    opened = run if isinstance(run, Run) else open_run(run)
+    chosen = as_decisions(opened, decisions)
+    cleaned = clean(opened, chosen)
+    return cleaned if out is None else replace(cleaned, path=_write(opened, cleaned, Path(out)))
+
+
+def as_decisions(run: Run, decisions: Decisions | Auto | str | Path) -> Decisions:
+    """Decisions however they are named; see `apply`."""
+    if isinstance(decisions, Decisions):
+        return decisions
+    if decisions in ("drop", "relabel"):
+        return decide(run, decisions)  # type: ignore[arg-type]
+    return read_decisions(decisions, run)
+
+
+def _write(run: Run, cleaned: Cleaned, out: Path) -> Path:
+    data, note = source_as_read(run)
+    if data is None:
+        raise NotRecordedError(
+            expected="an audited data set to copy",
+            found=note,
+            todo="Leave `out` away, and take `sample_ids` and `labels` of what is left.",
+        )
+    reader, location = choose_reader(data.source)
+    if reader.name not in copies:
+        raise NotRecordedError(
+            expected=f"a source that can be written: {', '.join(copies.names())}",
+            found=reader.name,
+            todo="Leave `out` away, and take `sample_ids` and `labels` of what is left.",
+        )
+    _check_unchanged(run, data)
+    left = np.zeros(len(data), dtype=bool)
+    left[cleaned.sample_ids] = True
+    labels = data.labels.copy()
+    seen = cleaned.given >= 0
+    labels[cleaned.sample_ids[seen]] = cleaned.labels[seen]
+    source = Source(data, Path(location), run.info["config"]["label_column"], left, labels)
+    target = _target(out, reader.name, Path(location))
+    _write_whole(copies[reader.name], source, target)
+    return target
+
+
+def _check_unchanged(run: Run, data: LabeledData) -> None:
+    """The labels of the source are those that were audited, or those that the audit flipped."""
+    before = run.samples.get(BEFORE_FLIP)
+    audited = run.labels if before is None else class_positions(before, data.class_names)
+    changed = np.flatnonzero((audited != data.labels) & (run.labels >= 0))
+    if len(changed):
+        row = changed[0]
+        raise InputError(
+            expected=f"{data.source} with the labels that were audited",
+            found=f"{len(changed)} other labels, the first of sample {row}: {data.class_names[data.labels[row]]!r}",
+            todo="Restore the labels, or audit the data again.",
+        )
+
+
+def _target(out: Path, reader: str, location: Path) -> Path:
+    """The file or folder to write.
+
+    Raises:
+        RunExistsError: it is there, or it is the source.
+    """
+    suffix = {"image-folder": "", **dict.fromkeys(BUILT_IN, ".npz")}.get(reader, location.suffix)
+    target = out
+    if suffix and out.suffix.lower() != suffix.lower():
+        target = out / (f"{reader}.npz" if reader in BUILT_IN else location.name)
+    inside = reader not in BUILT_IN and location.is_dir() and target.resolve().is_relative_to(location.resolve())
+    if inside or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+        raise RunExistsError(
+            expected="a new place for the cleaned copy",
+            found=f"{target}, which is in the source" if inside else f"{target}, which is there already",
+            todo="Name another one: nothing is overwritten.",
+        )
+    return target
+
+
+def _write_whole(write: Any, source: Source, target: Path) -> None:
+    half = target.with_name(f".{target.name}.{uuid.uuid4().hex}.half")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(source, half)
+        if target.is_dir():
+            target.rmdir()
+        half.replace(target)
+    except OSError as error:
+        _forget(half)
+        raise RunError(
+            expected=f"to be able to write {target}",
+            found=f"{type(error).__name__}: {error}",
+            todo="Free space, fix the permissions, or name another place.",
+        ) from error
+    except BaseException:
+        _forget(half)
+        raise
+
+
+def _forget(half: Path) -> None:
+    if half.is_dir():
+        shutil.rmtree(half, ignore_errors=True)
+    else:
+        half.unlink(missing_ok=True)

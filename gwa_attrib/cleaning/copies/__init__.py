@@ -1,0 +1,8 @@
+"""Cleaned copies, one file for each kind of source."""
+
+import gwa_attrib.cleaning.copies.arrays
+import gwa_attrib.cleaning.copies.image_folder
+import gwa_attrib.cleaning.copies.tables  # noqa: F401  (importing a writer registers it)
+from gwa_attrib.cleaning.copies.registry import Source, copies
+
+__all__ = ["Source", "copies"]

@@ -1,0 +1,47 @@
+"""Cleaned copies of tables: a .csv keeps its text, a .parquet its types."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from gwa_attrib.cleaning.copies.registry import Source, copies
+from gwa_attrib.datasets.reading import Options
+from gwa_attrib.datasets.table_file import find_label
+
+
+@copies.register("csv", source="RFC 4180")
+def copy_csv(source: Source, target: Path) -> None:
+    """The same text in every field but the label of what was relabelled; without the lines of what was dropped."""
+    with source.location.open(encoding="utf-8-sig", newline="") as file:
+        ending = "\r\n" if file.readline().endswith("\r\n") else "\n"
+        file.seek(0)
+        names, *lines = [line for line in csv.reader(file) if line]
+    if len(lines) < len(source.data):
+        raise source.changed(f"{len(lines)} rows instead of {len(source.data)}")
+    label = names.index(find_label(names, Options(source.label_column, tuple(source.data.columns)), source.location))
+    new = source.rewritten(np.array([line[label] if label < len(line) else None for line in lines], dtype=object))
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator=ending)
+        writer.writerow(names)
+        for row in source.rows_left(len(lines)):
+            lines[row][label : label + 1] = [new[row]] if new[row] is not None else []
+            writer.writerow(lines[row])
+
+
+@copies.register("parquet", source="Apache Parquet; pyarrow")
+def copy_parquet(source: Source, target: Path) -> None:
+    """The same columns and types, and what other programs noted in the file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(source.location)
+    if len(table) < len(source.data):
+        raise source.changed(f"{len(table)} rows instead of {len(source.data)}")
+    options = Options(source.label_column, tuple(source.data.columns))
+    label = find_label(table.column_names, options, source.location)
+    column = np.empty(len(table), dtype=object)
+    column[:] = table[label].to_pylist()
+    place, field = table.column_names.index(label), table.schema.field(label)
+    new = pa.array(source.rewritten(column).tolist(), type=field.type)
+    pq.write_table(table.set_column(place, field, new).take(source.rows_left(len(table))), target)

@@ -1,0 +1,80 @@
+"""The cleaning loop: apply, verify."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import gwa_attrib as gwa
+from gwa_attrib.cli.options import AsJson, RunFolder, print_json
+from gwa_attrib.errors import InputError
+
+
+class Auto(StrEnum):
+    """What happens to every suspect."""
+
+    drop = "drop"
+    relabel = "relabel"
+
+
+def apply(
+    run: RunFolder,
+    decisions: Annotated[
+        Path | None, typer.Argument(metavar="[DECISIONS]", help="decisions.csv, as the report saves it.")
+    ] = None,
+    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
+    out: Annotated[Path | None, typer.Option(help="New file or folder for the cleaned copy.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Drop and relabel samples as decided, in a copy of the data set; the source is only read."""
+    if out is None:
+        raise InputError(expected="a place for the cleaned copy", found="no --out", todo="Pass --out cleaned.")
+    cleaned = gwa.apply(run, _one_of(decisions, auto), out)
+    if as_json:
+        print_json({**cleaned.counts, "path": str(cleaned.path)})
+        return
+    counts = cleaned.counts
+    print(f"{counts['dropped']} dropped, {counts['relabelled']} relabelled, {counts['left']} samples left.")
+    print(cleaned.path)
+
+
+def _one_of(decisions: Path | None, auto: Auto | None) -> str:
+    if (decisions is None) == (auto is None):
+        raise InputError(
+            expected="either a decisions.csv or --auto drop or --auto relabel",
+            found="neither" if auto is None else "both",
+            todo="Download decisions.csv from the report, or let the ranking decide.",
+        )
+    return auto.value if auto is not None else str(decisions)
+
+
+def verify(
+    run: RunFolder,
+    decisions: Annotated[Path | None, typer.Option(help="decisions.csv, as the report saves it.")] = None,
+    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
+    test: Annotated[str | None, typer.Option(help="A test set, as audit reads it.")] = None,
+    truth: Annotated[
+        str | None, typer.Option(help="Without one: column of the run with verified labels, of which a fifth is asked.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each of the three.")] = 5,
+    workers: Annotated[int, typer.Option(min=1, help="Processes for these trainings.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train with the decisions, without, and without as many random samples; say what that does to the accuracy."""
+    found = gwa.verify(run, _one_of(decisions, auto), test=test, truth=truth, seeds=seeds, workers=workers)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    facts = found.facts
+    print(
+        f"{facts['dropped']} dropped and {facts['relabelled']} relabelled of {facts['trained_on']} samples trained on; "
+        f"{facts['asked']} asked ({ASKED[facts['by']]}: {facts['asked_of']}); {facts['seeds']} trainings each."
+    )
+    print("Accuracy: " + ", ".join(f"{arm} {100 * value:.2f} %" for arm, value in found.accuracy.items()) + ".")
+    print("Changes in points, with their 95 % intervals:")
+    print((100 * found.table).round(2).to_string())
+    print((100 * found.classes.drop(columns="asked")).round(1).to_string())
+
+
+ASKED = {"test": "test set", "verified": "held out, verified labels", "given": "held out, labels as given"}

@@ -1,0 +1,74 @@
+"""Questions to a recorded run: rank, inspect, stop."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import gwa_attrib as gwa
+from gwa_attrib.cli.options import AsJson, RunFolder, print_json
+from gwa_attrib.errors import InputError
+
+BY_LAYER = ("alignment", "fraction_negative", "grand")
+"""Analyses of what is recorded of layers."""
+
+
+def rank(
+    run: RunFolder,
+    by: Annotated[str, typer.Option(help="An analysis: mislabeled, alignment, aum, el2n, loss...")] = "mislabeled",
+    layer: Annotated[
+        str | None, typer.Option(help="For alignment, fraction_negative, grand: a recorded layer, or all of them: all.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many to show.")] = 20,
+    out: Annotated[Path | None, typer.Option(help="Write all samples to this .csv or .parquet.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rank the samples of a run, most suspicious first."""
+    if layer is not None and by not in BY_LAYER:
+        raise InputError(
+            expected=f"--layer with --by {', '.join(BY_LAYER)}", found=f"--by {by}", todo="Leave --layer out."
+        )
+    scores = gwa.rank(gwa.open_run(run), by, **({"layer": layer} if layer is not None else {}))
+    if out is not None:
+        from gwa_attrib.export import write_frame
+
+        write_frame(scores.to_frame(), out)
+    worst = scores.to_frame().loc[scores.top(k)].reset_index()
+    if as_json:
+        rows = json.loads(worst.to_json(orient="records"))
+        print_json({"method": scores.method, "suspect": scores.suspect, "samples": rows})
+    else:
+        print(f"{scores.method}: {scores.suspect} is suspicious")
+        print(worst.to_string(index=False))
+
+
+def inspect(run: RunFolder, as_json: AsJson = False) -> None:
+    """Say what is in a run, what is missing, and what it costs on disk."""
+    facts = gwa.inspect(gwa.open_run(run))
+    if as_json:
+        print_json(facts)
+        return
+    sizes = facts.pop("bytes_of_column")
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):22} {value}")
+    for name, size in sizes.items():
+        print(f"  {name:20} {size:>14,} bytes")
+
+
+def stop(
+    run: RunFolder,
+    rule: Annotated[str, typer.Option(help="A stopping rule, or all of them: all.")] = "all",
+    mode: Annotated[str, typer.Option(help="scratch, or finetune for a pretrained model.")] = "scratch",
+    patience: Annotated[int | None, typer.Option(min=1, help="Epochs without a better one before stopping.")] = None,
+    metric: Annotated[str, typer.Option(help="For the rule validation: a recorded metric.")] = "val_accuracy",
+    as_json: AsJson = False,
+) -> None:
+    """Say which epoch each stopping rule would have chosen."""
+    from gwa_attrib.proxies import choices
+
+    table = choices(gwa.open_run(run), rule, mode=mode, patience=patience, metric=metric)
+    if as_json:
+        print_json({"rules": json.loads(table.to_json(orient="records"))})
+    else:
+        print(table.to_string(index=False))

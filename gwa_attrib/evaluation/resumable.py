@@ -1,0 +1,62 @@
+"""Many trainings, each of which leaves a file: a call that was cut off goes on where it ended."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from tqdm.auto import tqdm
+
+from gwa_attrib.errors import InputError
+from gwa_attrib.store.atomic import atomic_write
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def run_resumable(
+    work: Callable[..., Array], jobs: Mapping[str, tuple[Any, ...]], root: Path, *, workers: int = 1
+) -> dict[str, Array]:
+    """``work(*arguments)`` for each job, in ``root/NAME.npy`` if it is there already.
+
+    Args:
+        work: Returns one value per query, ``[query]``.
+        jobs: Arguments by the name of the job.
+        root: A folder for the results of these jobs alone.
+        workers: Processes; more than one work on one thread each.
+
+    Raises:
+        InputError: `work` returned another shape.
+        RunError: a file cannot be written.
+    """
+    threads = torch.get_num_threads() if workers == 1 else 1
+    todo = [name for name in jobs if not _file(root, name).exists()]
+    calls = (delayed(_one)(work, jobs[name], root, name, threads) for name in todo)
+    for _ in tqdm(Parallel(workers, return_as="generator_unordered")(calls), "trainings", len(todo), disable=None):
+        pass
+    return {name: np.load(_file(root, name)) for name in jobs}
+
+
+def save_array(root: Path, file: Path, values: Array) -> None:
+    """Whole or not at all."""
+
+    def save(path: Path) -> None:
+        with path.open("wb") as stream:
+            np.save(stream, values)
+
+    atomic_write(root, file, save)
+
+
+def _one(work: Callable[..., Array], arguments: tuple[Any, ...], root: Path, name: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    values = np.asarray(work(*arguments))
+    if values.ndim != 1:
+        raise InputError(
+            expected="train(...) to return one loss per query", found=f"shape {values.shape}", todo="Return [query]."
+        )
+    save_array(root, _file(root, name), values)
+
+
+def _file(root: Path, name: str) -> Path:
+    return root / f"{name}.npy"
