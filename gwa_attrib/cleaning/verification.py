@@ -1,8 +1,6 @@
 """Does cleaning help? Training again with and without the decisions, and without as many random samples."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,39 +17,14 @@ from gwa_attrib.cleaning.examination import Examination, examination, share_righ
 from gwa_attrib.cleaning.paired import mean_of_both
 from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation.resumable import run_resumable
+from gwa_attrib.evaluation.verification import BY_CLASS, CHANGE, Verification
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.atomic import atomic_write
-from gwa_attrib.store.schema import VERIFICATION
 
-AS_IT_IS, DECIDED, RANDOM = "as it is", "decisions", "random removal"
+ARMS = AS_IT_IS, DECIDED, RANDOM = "as it is", "decisions", "random removal"
 PAIRS = ((DECIDED, AS_IT_IS), (DECIDED, RANDOM), (RANDOM, AS_IT_IS))
 FOLDER = "verify"
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Verification:
-    """What training again showed. Accuracies and their changes are shares, 0 to 1; intervals are of 95 %."""
-
-    table: pd.DataFrame
-    """By comparison, "decisions - as it is", "decisions - random removal" and "random removal - as it is": the mean
-    `change` of the accuracy, `low` and `high`, for other trainings and other samples to ask; paired by both."""
-    accuracy: pd.Series
-    """By way to train: "as it is", "decisions", "random removal"."""
-    classes: pd.DataFrame
-    """By class: number of samples `asked`, accuracy `before` and `after` the decisions, `change`, `low` and `high`."""
-    facts: Mapping[str, Any]
-    """`by` ("test", "verified" or "given" labels), `asked`, `seeds`, what was decided of the samples trained on."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; NaN as None."""
-        return {
-            **self.facts,
-            "accuracy": self.accuracy.to_dict(),
-            "changes": json.loads(self.table.reset_index().to_json(orient="records")),
-            "classes": json.loads(self.classes.reset_index().to_json(orient="records")),
-        }
 
 
 def verify(
@@ -93,20 +66,17 @@ def verify(
     model = audited_model(opened)
     asking = examination(opened, model, None if test is None else str(test), truth)
     plan = _Plan(opened, model, asking, cleaned)
-    jobs = {f"{arm.replace(' ', '-')}-seed={seed}": (arm, seed) for seed in range(seeds) for arm in plan.arms}
-    root = opened.path / FOLDER / plan.digest()
-    found = run_resumable(plan.right, jobs, root, workers=workers)
-    right = {arm: np.stack([found[name] for name, job in jobs.items() if job[0] == arm]) for arm in plan.arms}
+    names = {(arm, seed): plan.name(arm, seed) for seed in range(seeds) for arm in ARMS}
+    jobs = {name: job for job, name in names.items()}
+    found = run_resumable(plan.right, jobs, opened.path / FOLDER, workers=workers)
+    right = {arm: np.stack([found[names[arm, seed]] for seed in range(seeds)]) for arm in ARMS}
     result = _concluded(right, asking, opened.class_names, {**plan.facts, "seeds": seeds})
-    text = json.dumps({"run_id": opened.info["run_id"], **result.to_dict()}, ensure_ascii=False)
-    atomic_write(opened.path, opened.path / VERIFICATION, lambda path: _save(path, text))
+    result.keep(opened)
     return result
 
 
 class _Plan:
     """The three ways to train, and what each is asked."""
-
-    arms = (AS_IT_IS, DECIDED, RANDOM)
 
     def __init__(self, run: Run, model: AuditedModel, asking: Examination, cleaned: Cleaned) -> None:
         self._model, self._asking = model, asking
@@ -118,7 +88,7 @@ class _Plan:
         left[rows] = True
         pool = asking.pool[given[asking.pool] >= 0]
         self._labels = {AS_IT_IS: given, DECIDED: labels, RANDOM: given}
-        self._kept = {AS_IT_IS: pool, DECIDED: pool[left[pool]]}
+        self._kept: dict[str, Array] = {AS_IT_IS: pool, DECIDED: pool[left[pool]]}
         dropped, relabelled = int((~left[pool]).sum()), int((left & (labels != given))[pool].sum())
         self._pool, self._count = pool, dropped + relabelled
         if not self._count or not len(self._kept[DECIDED]):
@@ -127,6 +97,9 @@ class _Plan:
                 found=f"{dropped} dropped and {relabelled} relabelled of {len(pool)}",
                 todo="Decide on more of the suspects; a test set leaves all samples for the training.",
             )
+        self._examined = sha256(run.info["run_id"].encode())
+        for part in (pool, asking.asked, asking.answers, asking.inputs[asking.asked].numpy()):
+            self._examined.update(np.ascontiguousarray(part).tobytes())
         self.facts = {
             "by": asking.by,
             "asked_of": asking.name,
@@ -136,43 +109,41 @@ class _Plan:
             "relabelled": relabelled,
         }
 
-    def digest(self) -> str:
-        """Names the folder of these trainings: others do not mix with them."""
-        digest = sha256(repr(self.facts).encode())
-        for part in (self._labels[DECIDED], self._kept[DECIDED], self._pool, self._asking.asked, self._asking.answers):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        return digest.hexdigest()[:16]
+    def name(self, arm: str, seed: int) -> str:
+        """Of the file of a training, by what it is trained on and asked: other decisions share what is the same."""
+        kept, digest = self._kept_by(arm, seed), self._examined.copy()
+        digest.update(np.stack([kept, self._labels[arm][kept]]).tobytes())
+        return f"{digest.hexdigest()[:24]}-seed={seed}"
 
     def right(self, arm: str, seed: int) -> Array:
         """Which of the samples that are asked a training gets right."""
-        kept = self._random(seed) if arm == RANDOM else self._kept[arm]
+        kept = self._kept_by(arm, seed)
         samples, labels = self._asking.inputs, torch.from_numpy(self._labels[arm])
         trained = self._model.trained_on(samples[kept], labels[kept], seed, draw=len(self._pool))
         return share_right(self._model.answers(trained, samples[self._asking.asked]), self._asking.answers)
 
-    def _random(self, seed: int) -> Array:
+    def _kept_by(self, arm: str, seed: int) -> Array:
+        """Rows to train on; of random removals each seed has its own."""
+        if arm in self._kept:
+            return self._kept[arm]
         order = np.random.default_rng(seed).permutation(len(self._pool))
-        return np.sort(self._pool[order[self._count :]])
+        kept: Array = np.sort(self._pool[order[self._count :]])
+        return kept
 
 
 def _concluded(
     right: Mapping[str, Array], asking: Examination, names: tuple[str, ...], facts: Mapping[str, Any]
 ) -> Verification:
     change = {f"{a} - {b}": mean_of_both((right[a] - right[b]).astype(np.float64)) for a, b in PAIRS}
-    table = pd.DataFrame.from_dict(change, orient="index", columns=["change", "low", "high"])
+    table = pd.DataFrame.from_dict(change, orient="index", columns=list(CHANGE))
     classes = {}
     for label in np.unique(asking.answers):
         of_class = asking.answers == label
         before, after = (right[arm][:, of_class].astype(np.float64) for arm in (AS_IT_IS, DECIDED))
         classes[names[label]] = (int(of_class.sum()), before.mean(), after.mean(), *mean_of_both(after - before))
-    columns = ["asked", "before", "after", "change", "low", "high"]
     return Verification(
         table.rename_axis(index="comparison"),
         pd.Series({arm: float(values.mean()) for arm, values in right.items()}, name="accuracy"),
-        pd.DataFrame.from_dict(classes, orient="index", columns=columns).rename_axis(index="class"),
+        pd.DataFrame.from_dict(classes, orient="index", columns=list(BY_CLASS)).rename_axis(index="class"),
         facts,
     )
-
-
-def _save(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

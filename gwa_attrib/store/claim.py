@@ -13,6 +13,7 @@ from gwa_attrib.store.schema import (
     RUN_FILE,
     SAMPLES_FILE,
     TMP,
+    VERIFICATION,
     PartName,
 )
 
@@ -57,4 +58,4 @@ def _files_of_run(root: Path) -> list[Path]:
     parts = [path for folder in folders for path in (root / folder).glob("*") if PartName.parse(path)]
     states = [path for path in (root / CHECKPOINTS).glob("*.pt") if checkpoint_epoch(path) is not None]
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
-    return [*parts, *states, *halves, root / SAMPLES_FILE, root / RUN_FILE]
+    return [*parts, *states, *halves, root / VERIFICATION, root / SAMPLES_FILE, root / RUN_FILE]

@@ -32,6 +32,7 @@ ORDER = [
     "class_pairs",
     "gallery",
     "suspect_table",
+    "cleaning",
     "methods",
 ]
 REPORTS = pytest.mark.parametrize("name", ["plain_report", "hostile_report"])

@@ -7,6 +7,7 @@ from gwa_attrib.report.section import Section
 from gwa_attrib.report.sections.alignments import alignments
 from gwa_attrib.report.sections.cautions import cautions
 from gwa_attrib.report.sections.class_pairs import class_pairs
+from gwa_attrib.report.sections.cleaning import cleaning
 from gwa_attrib.report.sections.data_map import data_map
 from gwa_attrib.report.sections.gallery import gallery
 from gwa_attrib.report.sections.generalisation import generalisation
@@ -27,6 +28,7 @@ SECTIONS: tuple[Callable[[Context], Section], ...] = (
     class_pairs,
     gallery,
     suspect_table,
+    cleaning,
     methods,
 )
 

@@ -1,0 +1,100 @@
+"""What training again with decisions showed: a value that is kept in the run, and read back with care."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gwa_attrib.errors import RunFormatError
+from gwa_attrib.store import Run
+from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.store.schema import VERIFICATION
+
+CHANGE = ("change", "low", "high")
+BY_CLASS = ("asked", "before", "after", *CHANGE)
+COUNTS = ("asked", "trained_on", "dropped", "relabelled", "seeds")
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """What training again showed. Accuracies and their changes are shares, 0 to 1; intervals are of 95 %."""
+
+    table: pd.DataFrame
+    """By comparison, "decisions - as it is", "decisions - random removal" and "random removal - as it is": the mean
+    `change` of the accuracy, `low` and `high`, for other trainings and other samples to ask; paired by both."""
+    accuracy: pd.Series
+    """By way to train: "as it is", "decisions", "random removal"."""
+    classes: pd.DataFrame
+    """By class: number of samples `asked`, accuracy `before` and `after` the decisions, `change`, `low` and `high`."""
+    facts: Mapping[str, Any]
+    """`by` ("test", "verified" or "given" labels) and `asked_of`, its name; how many samples were `asked`, and how many
+    were `trained_on` and, of these, `dropped` and `relabelled`; `seeds`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; NaN as None."""
+        return {
+            **self.facts,
+            "accuracy": self.accuracy.to_dict(),
+            "changes": json.loads(self.table.reset_index().to_json(orient="records")),
+            "classes": json.loads(self.classes.reset_index().to_json(orient="records")),
+        }
+
+    def keep(self, run: Run) -> None:
+        """Write it into the run, for the report.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        text = json.dumps({"run_id": run.info["run_id"], **self.to_dict()}, ensure_ascii=False)
+        atomic_write(run.path, run.path / VERIFICATION, lambda path: _save(path, text))
+
+
+def kept_verification(run: Run) -> Verification | None:
+    """What the last `verify` of this run showed; None if there was none.
+
+    Raises:
+        RunFormatError: the file is damaged.
+    """
+    file = run.path / VERIFICATION
+    if not file.is_file():
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found["run_id"] != run.info["run_id"]:
+            return None  # of a run that was in this folder before
+        return _checked(found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunFormatError(
+            expected=f"{file} as verify wrote it",
+            found=f"{type(error).__name__}: {error}",
+            todo="Delete the file, and verify again.",
+        ) from error
+
+
+def _checked(found: dict[str, Any]) -> Verification:
+    facts = {name: str(found[name]) for name in ("by", "asked_of")}
+    numbers = {name: int(found[name]) for name in COUNTS}
+    accuracy = {str(arm): _number(value) for arm, value in found["accuracy"].items()}
+    return Verification(
+        _frame(found["changes"], "comparison", CHANGE),
+        pd.Series(accuracy, name="accuracy", dtype=float),
+        _frame(found["classes"], "class", BY_CLASS),
+        {**facts, **numbers},
+    )
+
+
+def _frame(rows: list[dict[str, Any]], index: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    values = {str(row[index]): [_number(row[name]) for name in columns] for row in rows}
+    return pd.DataFrame.from_dict(values, orient="index", columns=list(columns)).rename_axis(index=index)
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _save(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
