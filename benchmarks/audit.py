@@ -20,6 +20,7 @@ import numpy as np
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
+from gwa_attrib.compared_methods import NO_DETECTORS
 from gwa_attrib.evaluation import score_against, verified_labels
 
 REQUIRED = {
@@ -51,7 +52,7 @@ def signals_of(run_path: str, given: np.ndarray, truth: np.ndarray) -> dict[str,
     """AUROC and average precision of every registered analysis on the run."""
     run = gwa.open_run(run_path)
     found = {}
-    for entry in analyses:
+    for entry in (entry for entry in analyses if entry.name not in NO_DETECTORS):
         metrics = score_against(gwa.rank(run, entry.name), given, truth)
         found[entry.name] = {name: round(metrics[name], 4) for name in ("auroc", "average_precision")}
     return found

@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
+from gwa_attrib.compared_methods import NO_DETECTORS
 from gwa_attrib.evaluation import mislabel_metrics
 from gwa_attrib.evaluation.intervals import METRICS, drawn_metrics, percentiles
 from gwa_attrib.scores import Scores
@@ -33,7 +34,7 @@ def all_scores(folder: Path) -> tuple[dict[str, Scores], float]:
     began = time.perf_counter()
     found = {OURS: gwa.rank(run, OURS)}
     seconds = time.perf_counter() - began
-    found |= {name: gwa.rank(run, name) for name in analyses.names() if name != OURS}
+    found |= {name: gwa.rank(run, name) for name in analyses.names() if name not in (OURS, *NO_DETECTORS)}
     for name, suspect in (("neighbours", "low"), ("aum_threshold", "low")):
         with np.load(folder / f"{name}.npz") as stored:
             found[name] = _scores(stored["value"], name, suspect)

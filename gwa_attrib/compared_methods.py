@@ -20,6 +20,8 @@ from gwa_attrib.store import Run
 
 SLOW = {"influence_cg": "influence", "lissa": "influence"}
 """Left out unless they are named: of the head the other solves the same system exactly, and faster."""
+NO_DETECTORS = ("influential",)
+"""Analyses that do not rank by suspicion; left out unless they are named."""
 NOT_ALONE = {"grad_cos": "the cosine of a gradient with itself is 1 for every sample"}
 WIDER = ("tracin:all", "ekfac:linear")
 """Attributors that are tried on more than the head too."""
@@ -40,7 +42,7 @@ def baseline_names() -> tuple[str, ...]:
 
 
 GROUPS: dict[str, Callable[[], Iterable[str]]] = {
-    "own": lambda: (name for name in own_names() if name not in SLOW),
+    "own": lambda: (name for name in own_names() if name not in SLOW and name not in NO_DETECTORS),
     "baselines": baseline_names,
 }
 """Names that stand for several methods."""

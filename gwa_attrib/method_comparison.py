@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gwa_attrib.audited_model import audited_model
-from gwa_attrib.compared_methods import SLOW, chosen_methods, run_methods
+from gwa_attrib.compared_methods import NO_DETECTORS, SLOW, chosen_methods, run_methods
 from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation import held_out, mislabel_metrics, verified_labels
 from gwa_attrib.evaluation.intervals import METRICS, drawn_metrics, percentiles
@@ -141,6 +141,7 @@ def compare(
     scores, costs, skipped = run_methods(opened, chosen, patience)
     if "own" in (["own"] if methods is None else methods):
         skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items() if slow not in chosen}
+        skipped |= {name: "does not rank by suspicion" for name in NO_DETECTORS if name not in chosen}
     judged = {method: _known(scores[method], known) for method in scores}
     drawn = {method: drawn_metrics(some, is_error, draws=draws) for method, some in judged.items()}
     metrics = {method: mislabel_metrics(some, is_error) for method, some in judged.items()}

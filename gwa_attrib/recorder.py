@@ -33,7 +33,7 @@ from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.checks import due, measure, verify
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
 from gwa_attrib.capture.layer_recording import LayerRecording
-from gwa_attrib.capture.learning_rate import learning_rate
+from gwa_attrib.capture.learning_rate import learning_rate, optimizer_facts
 from gwa_attrib.capture.loader import Batches
 from gwa_attrib.capture.probe_recording import Look, ProbeRecording
 from gwa_attrib.capture.samples import SampleBook
@@ -188,7 +188,7 @@ class Recorder:
         check_loss(**self._loss, classes=classes)
         self._samples.num_classes = classes
         facts = {"head": batch.name, "head_features": batch.features.shape[1], "class_names": names}
-        self._writer.update_info(facts)
+        self._writer.update_info({**facts, "optimizer": optimizer_facts(self._optimizer, batch.head.weight)})
 
     def end_epoch(self, *, probe: DataLoader[Any] | None = None, **metrics: Any) -> EpochSummary:
         """Write the epoch to disk and summarise it. `metrics` (such as ``val_accuracy=0.9``) are stored beside it.

@@ -23,7 +23,7 @@ from gwa_attrib.analyses import analyses
 from gwa_attrib.attributors import attributors
 from gwa_attrib.audited_model import AuditedModel, audited_model
 from gwa_attrib.cli import app
-from gwa_attrib.compared_methods import NOT_ALONE, SLOW, WIDER, baseline_names
+from gwa_attrib.compared_methods import NO_DETECTORS, NOT_ALONE, SLOW, WIDER, baseline_names
 from gwa_attrib.cost import STATM
 from gwa_attrib.errors import InputError, NotRecordedError, UnknownNameError
 from gwa_attrib.evaluation import mislabel_metrics
@@ -48,7 +48,7 @@ def compared(folder: Path) -> gwa.MethodComparison:
 def test_every_method_ran_or_says_why_not(compared: gwa.MethodComparison) -> None:
     methods = {*analyses.names(), *attributors.names(), *WIDER}
     assert set(compared.table.index) | set(compared.skipped) == methods
-    assert set(compared.skipped) == {*SLOW, *NOT_ALONE}
+    assert set(compared.skipped) == {*SLOW, *NOT_ALONE, *NO_DETECTORS}
     assert compared.facts["samples"] == 300
     assert compared.facts["errors"] == 30
 

@@ -28,6 +28,7 @@ def new_info(
         "world_size": 1,
         "num_samples": num_samples,
         "head": None,
+        "optimizer": None,
         "layers": list(layers),
         "class_names": [str(name) for name in class_names or ()],
         "signals": list(signals),
