@@ -16,12 +16,13 @@ from gwa_attrib.audit import audit
 from gwa_attrib.report import report
 
 if TYPE_CHECKING:
-    from gwa_attrib.analyses import rank
+    from gwa_attrib.analyses import groups, rank
     from gwa_attrib.attributors import attribute, self_influence
     from gwa_attrib.cleaning import Cleaned, Decisions, Verification, apply, decide, read_decisions, verify
     from gwa_attrib.comparison import Comparison, compare_runs
     from gwa_attrib.diagnosis import Diagnosis, doctor
     from gwa_attrib.method_comparison import MethodComparison, compare
+    from gwa_attrib.neighbours import Duplicates, leaks, near_duplicates
     from gwa_attrib.proxies import Choice, EarlyStopping, choose_epoch, measure
     from gwa_attrib.recorder import Recorder
     from gwa_attrib.recording import record
@@ -36,6 +37,7 @@ _HOME = {
     "Comparison": "gwa_attrib.comparison",
     "Decisions": "gwa_attrib.cleaning",
     "Diagnosis": "gwa_attrib.diagnosis",
+    "Duplicates": "gwa_attrib.neighbours",
     "EarlyStopping": "gwa_attrib.proxies",
     "EpochSummary": "gwa_attrib.store",
     "MethodComparison": "gwa_attrib.method_comparison",
@@ -50,8 +52,11 @@ _HOME = {
     "compare_runs": "gwa_attrib.comparison",
     "decide": "gwa_attrib.cleaning",
     "doctor": "gwa_attrib.diagnosis",
+    "groups": "gwa_attrib.analyses",
     "inspect": "gwa_attrib.store",
+    "leaks": "gwa_attrib.neighbours",
     "measure": "gwa_attrib.proxies",
+    "near_duplicates": "gwa_attrib.neighbours",
     "open_run": "gwa_attrib.store",
     "rank": "gwa_attrib.analyses",
     "read_decisions": "gwa_attrib.cleaning",
@@ -66,6 +71,7 @@ __all__ = [
     "Comparison",
     "Decisions",
     "Diagnosis",
+    "Duplicates",
     "EarlyStopping",
     "EpochSummary",
     "MethodComparison",
@@ -81,8 +87,11 @@ __all__ = [
     "compare_runs",
     "decide",
     "doctor",
+    "groups",
     "inspect",
+    "leaks",
     "measure",
+    "near_duplicates",
     "open_run",
     "rank",
     "read_decisions",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from gwa_attrib.datasets.labeled import LabeledData
     from gwa_attrib.store import Run
@@ -175,7 +175,18 @@ def train(
             config=config,
             overwrite=overwrite,
         )
+    keep_neighbourhood(recorder.path, model, recorder.head or "", inputs)
     return recorder.path
+
+
+def keep_neighbourhood(path: Path, model: nn.Module, head: str, inputs: Tensor) -> None:
+    """Beside the run: features under the head of the trained model, and near-duplicates of what goes into it."""
+    from gwa_attrib.neighbours import near_duplicates
+    from gwa_attrib.store.neighbourhood import keep_duplicates, keep_features
+    from gwa_attrib.training import head_features
+
+    keep_features(path, head_features(model, head, inputs))
+    keep_duplicates(path, near_duplicates(inputs.numpy()).pairs)
 
 
 def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: float) -> AuditResult:

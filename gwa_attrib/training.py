@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -20,6 +21,7 @@ from gwa_attrib.recording import record
 from gwa_attrib.store.checkpoints import save_checkpoint
 
 Budget = Literal["fast", "normal", "thorough"]
+BATCH = 512
 CHECKPOINTS = 5
 """How many states of the model are kept beside the run, for attribution over checkpoints."""
 BUDGETS: tuple[Budget, ...] = ("fast", "normal", "thorough")
@@ -126,6 +128,24 @@ def train_plainly(
                 training.update()
                 progress.update()
     return model.eval()
+
+
+def head_features(
+    model: nn.Module, head: str, inputs: Float[Tensor, "sample ..."]
+) -> Float[np.ndarray, "sample feature"]:
+    """What goes into the head, in evaluation mode; the model is put back into the mode that it was in."""
+    kept: list[Tensor] = []
+    handle = model.get_submodule(head).register_forward_pre_hook(lambda _, given: kept.append(given[0].detach()))
+    training = model.training
+    try:
+        model.eval()
+        with torch.no_grad():
+            for part in torch.split(inputs, BATCH):
+                model(part)
+    finally:
+        handle.remove()
+        model.train(training)
+    return torch.cat(kept).flatten(1).float().numpy()
 
 
 class Training:

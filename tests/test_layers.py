@@ -13,7 +13,7 @@ LEVELS: list[list[str]] = [
     ["errors", "cost"],
     ["patience"],
     ["_registry", "functional"],
-    ["scores", "store"],
+    ["scores", "store", "neighbours"],
     ["capture", "analyses", "proxies"],
     ["recorder"],
     ["recording", "diagnosis", "attributors", "evaluation", "export", "augment", "datasets", "models"],

@@ -6,7 +6,9 @@ from gwa_attrib.errors import RunError, RunExistsError
 from gwa_attrib.store.checkpoints import checkpoint_epoch
 from gwa_attrib.store.schema import (
     CHECKPOINTS,
+    DUPLICATES,
     EPOCHS,
+    FEATURES,
     LAYERS,
     OBSERVATIONS,
     PROBE,
@@ -58,4 +60,5 @@ def _files_of_run(root: Path) -> list[Path]:
     parts = [path for folder in folders for path in (root / folder).glob("*") if PartName.parse(path)]
     states = [path for path in (root / CHECKPOINTS).glob("*.pt") if checkpoint_epoch(path) is not None]
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
-    return [*parts, *states, *halves, root / VERIFICATION, root / SAMPLES_FILE, root / RUN_FILE]
+    single = [root / name for name in (FEATURES, DUPLICATES, VERIFICATION, SAMPLES_FILE, RUN_FILE)]
+    return [*parts, *states, *halves, *single]

@@ -8,6 +8,7 @@
     layers/epoch=00007-rank=00000-a0.parquet          one row per sample and layer, if layers were recorded
     probe/epoch=00007-rank=00000-a0.parquet           one row per sample measured in evaluation mode
     checkpoints/epoch=00007.pt                        weights at the end of the epoch, where an audit kept them
+    features.npy, duplicates.parquet                  features under the head, near-duplicates, where an audit kept them
     verification.json                                 what training again with decisions showed, where it was measured
     epochs/epoch=00007-rank=00000-a0.parquet          one row: moments of the alignment, metrics, seconds
     _tmp/                                             half-written files, never read
@@ -28,6 +29,8 @@ EPOCHS = "epochs"
 LAYERS = "layers"
 PROBE = "probe"
 CHECKPOINTS = "checkpoints"
+FEATURES = "features.npy"
+DUPLICATES = "duplicates.parquet"
 VERIFICATION = "verification.json"
 """What training again with decisions showed, where it was measured."""
 TMP = "_tmp"

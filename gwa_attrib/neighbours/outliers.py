@@ -1,0 +1,44 @@
+"""Outliers: samples far from their nearest neighbours."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from gwa_attrib.neighbours.features import checked_features
+
+NEIGHBOURS = 10
+REFERENCE = 10_000
+"""Samples among which neighbours are looked for, drawn once and for all: the time grows linearly beyond that."""
+
+
+def outlier_distance(features: Any, *, neighbours: int = NEIGHBOURS) -> Float[np.ndarray, " sample"]:
+    """Mean distance of a sample to its nearest neighbours, in units of the median sample's; high is unusual.
+
+    Exact by scikit-learn's brute-force search up to `REFERENCE` samples; of more, neighbours are looked for among so
+    many, drawn at random. NaN for all where there are fewer than three samples, or where the median is zero.
+
+    Source: Ramaswamy et al. 2000, "Efficient algorithms for mining outliers from large data sets"; the mean over the
+    neighbours by Angiulli and Pizzuti 2002.
+
+    Args:
+        features: ``[sample, ...]``: of images, the features under the head of a trained network in evaluation mode.
+        neighbours: How many; fewer where there are fewer samples.
+
+    Raises:
+        InputError: no matrix, or values that are not finite.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = checked_features(features)
+    count = min(neighbours, len(rows) - 1, REFERENCE - 1)
+    if len(rows) < 3:
+        return np.full(len(rows), np.nan)
+    drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:REFERENCE])
+    search = NearestNeighbors(n_neighbors=count + 1, algorithm="brute").fit(rows[drawn])
+    distance, place = search.kneighbors(rows)
+    own = drawn[place] == np.arange(len(rows))[:, None]
+    own[~own.any(axis=1), -1] = True  # not among the reference: the farthest is left out instead of itself
+    mean: Float[np.ndarray, " sample"] = distance[~own].reshape(len(rows), count).astype(np.float64).mean(axis=1)
+    usual = float(np.median(mean))
+    return mean / usual if usual > 0 else np.full(len(rows), np.nan)

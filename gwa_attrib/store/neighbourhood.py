@@ -1,0 +1,92 @@
+"""What an audit keeps of where its samples lie: features under the head, and pairs of near-duplicates."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float
+
+from gwa_attrib.errors import RunFormatError
+from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.store.run import Run
+from gwa_attrib.store.schema import DUPLICATES, FEATURES
+
+PAIRS = pa.schema(
+    [
+        pa.field("sample_a", pa.int64(), nullable=False),
+        pa.field("sample_b", pa.int64(), nullable=False),
+        pa.field("distance", pa.float64(), nullable=False),
+    ]
+)
+"""Sample ids, and their Euclidean distance between encoded inputs."""
+
+
+def keep_features(root: Path, features: Float[np.ndarray, "sample feature"]) -> None:
+    """Row i is the sample with the i-th id; stored as float16.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    largest = float(np.finfo(np.float16).max)
+    half = np.clip(features, -largest, largest).astype(np.float16)
+
+    def save(path: Path) -> None:
+        with path.open("wb") as stream:
+            np.save(stream, half, allow_pickle=False)
+
+    atomic_write(root, root / FEATURES, save)
+
+
+def kept_features(run: Run) -> Float[np.ndarray, "sample feature"] | None:
+    """float32, or None where none were kept.
+
+    Raises:
+        RunFormatError: the file is damaged, or of other samples.
+    """
+    file = run.path / FEATURES
+    if not file.is_file():
+        return None
+    try:
+        found: Any = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(file, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim != 2:
+        raise _damaged(file, f"no matrix of numbers: {type(found).__name__}")
+    if len(found) != len(run.sample_ids):
+        raise _damaged(file, f"{len(found)} rows for {len(run.sample_ids)} samples")
+    return np.asarray(found, dtype=np.float32)
+
+
+def keep_duplicates(root: Path, pairs: pd.DataFrame) -> None:
+    """Pairs of sample ids with their distances.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    table = pa.Table.from_pandas(pairs[PAIRS.names], schema=PAIRS, preserve_index=False)
+    atomic_write(root, root / DUPLICATES, lambda path: pq.write_table(table, path, compression="zstd"))
+
+
+def kept_duplicates(run: Run) -> pd.DataFrame | None:
+    """Pairs, the nearest first; None where none were looked for.
+
+    Raises:
+        RunFormatError: the file is damaged, or of other samples.
+    """
+    file = run.path / DUPLICATES
+    if not file.is_file():
+        return None
+    try:
+        found: pd.DataFrame = pq.read_table(file, columns=PAIRS.names).cast(PAIRS).to_pandas()
+    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
+        raise _damaged(file, f"{type(error).__name__}: {error}") from error
+    if not found[["sample_a", "sample_b"]].isin(run.sample_ids).all(axis=None):
+        raise _damaged(file, "samples that the run does not have")
+    return found
+
+
+def _damaged(file: Path, found: str) -> RunFormatError:
+    return RunFormatError(expected=f"{file} as an audit wrote it", found=found, todo="Delete the file, or audit again.")
