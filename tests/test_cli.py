@@ -89,6 +89,31 @@ def test_inspect_says_what_is_in_a_run(folder: Path) -> None:
     assert "alignment" in run("inspect", folder).stdout
 
 
+def test_groups_and_the_samples_that_are_harmful(folder: Path) -> None:
+    printed = json.loads(run("groups", folder, "--by", "cluster", "--json").stdout)
+    assert sum(group["samples"] for group in printed["groups"]) == 200
+    assert "class pair" not in run("groups", folder).stderr
+    rows = json.loads(run("rank", folder, "--by", "harmful", "-k", 4, "--json").stdout)["samples"]
+    assert rows[0]["reason"]
+
+
+def test_decisions_are_applied_and_verified(folder: Path, tmp_path: Path) -> None:
+    done = run("apply", folder, "--auto", "drop", "--below", 0.9, "--out", tmp_path / "clean", "--json")
+    assert done.returncode == 0, done.stderr
+    applied = json.loads(done.stdout)
+    with np.load(applied["path"]) as file:
+        assert len(file["y"]) == applied["left"] == 200 - applied["dropped"]
+    assert applied["dropped"] > 0
+    csv = gwa.decide(gwa.open_run(folder), "drop", below=0.9).write(tmp_path / "decisions.csv")
+    again = json.loads(run("apply", folder, csv, "--out", tmp_path / "again", "--json").stdout)
+    assert again["dropped"] == applied["dropped"]
+    found = json.loads(run("verify", folder, "--decisions", csv, "--seeds", 1, "--json").stdout)
+    assert {row["comparison"] for row in found["changes"]} >= {"decisions - as it is"}
+    assert "Accuracy: as it is" in run("verify", folder, "--decisions", csv, "--seeds", 1).stdout
+    for words in (["--auto", "drop", "--decisions", csv], [], ["--decisions", csv, "--below", 0.4]):
+        assert run("verify", folder, *words, "--seeds", 1).returncode == 2
+
+
 def test_report_is_written_again(folder: Path, tmp_path: Path) -> None:
     done = run("report", folder, "--out", tmp_path / "again.html")
     assert done.stdout.strip() == str(tmp_path / "again.html")

@@ -17,13 +17,13 @@ from gwa_attrib.store.run import Run
 
 PERSISTENT = 0.75
 """Share of the epochs with a negative alignment from which it is called persistent."""
-FAR = 2.5
+FAR = 2.0
 """Distance to the neighbours, in those of the median sample, from which a sample is an outlier."""
 REASONS = ("label issue", "near-duplicate with another label", "persistent negative alignment", "hard outlier")
 
 
 @analyses.register("harmful", suspect="high", source="gwa_attrib; mislabeled, with near-duplicates and outliers")
-def harmful(run: Run, *, features: Any = None) -> Scores:
+def harmful(run: Run, *, features: Any = None, scores: Scores | None = None) -> Scores:
     """Log-odds, in nats, that training goes better without the sample or with another label for it.
 
     It is the value of ``rank(run, "mislabeled")``, but where a near-duplicate has another label: one of the two is
@@ -39,11 +39,12 @@ def harmful(run: Run, *, features: Any = None) -> Scores:
         run: A run; one of an audit has near-duplicates of its inputs and features of its network with it.
         features: ``[sample, ...]``, row i of the i-th sample id: where near-duplicates and outliers are looked for
             instead.
+        scores: ``rank(run, "mislabeled")``, where it has been made already.
 
     Raises:
         InputError: features of another number of samples, or that are not finite.
     """
-    base = mislabeled(run)
+    base = mislabeled(run) if scores is None else scores
     odds = base.values.astype(np.float64)
     pairs, distance = _neighbourhood(run, features)
     rival = most_trusted_rival(pairs, run.labels, odds)

@@ -63,16 +63,18 @@ class Decisions:
         return Path(path)
 
 
-def decide(run: Run, auto: Auto, scores: Scores | None = None) -> Decisions:
+def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float | None = None) -> Decisions:
     """The decisions of a ranking itself: every sample that it calls an issue is dropped, or gets the proposed label.
 
     Args:
         run: A recorded run.
         auto: "drop" or "relabel".
         scores: With the columns of ``rank(run, "mislabeled")``, which is the default.
+        below: Take the samples whose `label_score` is below this instead of the issues (those below 1/2). To drop a
+            right label costs less than to keep a wrong one: where people have erred, 0.9 is often better for "drop".
 
     Raises:
-        InputError: another word, or scores of another run or without the columns.
+        InputError: another word, a threshold that is no probability, or scores of another run or without the columns.
     """
     if auto not in ("drop", "relabel"):
         raise InputError(expected="auto to be drop or relabel", found=repr(auto), todo="Choose one of them.")
@@ -84,12 +86,27 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None) -> Decisions:
             found=f"{found.method!r} of {len(found)} samples without {', '.join(sorted(missing)) or 'its ids'}",
             todo='Pass rank(run, "mislabeled"), or leave scores out.',
         )
-    rows = np.flatnonzero(np.asarray(found.columns["is_label_issue"]))
+    rows = _decided(found, below)
     number = {name: i for i, name in enumerate(run.class_names)}
     proposed = [number[name] for name in np.asarray(found.columns["predicted_label"])[rows]]
     labels = np.full(len(rows), -1) if auto == "drop" else np.array(proposed, dtype=np.int64)
+    if auto == "relabel":  # a sample may be suspicious without a better label
+        other = labels != run.labels[rows]
+        rows, labels = rows[other], labels[other]
     score = np.asarray(found.columns.get("label_score", found.values))[rows]
     return decisions_of(run, rows, (auto,) * len(rows), labels, score)
+
+
+def _decided(scores: Scores, below: float | None) -> Int[np.ndarray, " decided"]:
+    if below is None:
+        return np.flatnonzero(np.asarray(scores.columns["is_label_issue"]))
+    if not 0.0 < below <= 1.0 or "label_score" not in scores.columns:
+        raise InputError(
+            expected="below to be a label_score above 0, up to 1, and scores that have that column",
+            found=f"{below!r} and the columns {', '.join(scores.columns)}",
+            todo="Pass below=0.5 for what is more likely wrong than right, or leave it out.",
+        )
+    return np.flatnonzero(np.asarray(scores.columns["label_score"]) < below)
 
 
 def decisions_of(

@@ -18,19 +18,25 @@ class Auto(StrEnum):
     relabel = "relabel"
 
 
+Below = Annotated[
+    float | None, typer.Option(help="With --auto: every sample with a label_score below this, instead of below 0.5.")
+]
+
+
 def apply(
     run: RunFolder,
     decisions: Annotated[
         Path | None, typer.Argument(metavar="[DECISIONS]", help="decisions.csv, as the report saves it.")
     ] = None,
     auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
+    below: Below = None,
     out: Annotated[Path | None, typer.Option(help="New file or folder for the cleaned copy.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Drop and relabel samples as decided, in a copy of the data set; the source is only read."""
     if out is None:
         raise InputError(expected="a place for the cleaned copy", found="no --out", todo="Pass --out cleaned.")
-    cleaned = gwa.apply(run, _one_of(decisions, auto), out)
+    cleaned = gwa.apply(run, _one_of(run, decisions, auto, below), out)
     if as_json:
         print_json({**cleaned.counts, "path": str(cleaned.path)})
         return
@@ -39,20 +45,25 @@ def apply(
     print(cleaned.path)
 
 
-def _one_of(decisions: Path | None, auto: Auto | None) -> str:
+def _one_of(run: Path, decisions: Path | None, auto: Auto | None, below: float | None) -> gwa.Decisions | str:
     if (decisions is None) == (auto is None):
         raise InputError(
             expected="either a decisions.csv or --auto drop or --auto relabel",
             found="neither" if auto is None else "both",
             todo="Download decisions.csv from the report, or let the ranking decide.",
         )
-    return auto.value if auto is not None else str(decisions)
+    if auto is None:
+        if below is not None:
+            raise InputError(expected="--below with --auto", found="a decisions.csv", todo="Leave --below out.")
+        return str(decisions)
+    return gwa.decide(gwa.open_run(run), auto.value, below=below)
 
 
 def verify(
     run: RunFolder,
     decisions: Annotated[Path | None, typer.Option(help="decisions.csv, as the report saves it.")] = None,
     auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
+    below: Below = None,
     test: Annotated[str | None, typer.Option(help="A test set, as audit reads it.")] = None,
     truth: Annotated[
         str | None, typer.Option(help="Without one: column of the run with verified labels, of which a fifth is asked.")
@@ -62,7 +73,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Train with the decisions, without, and without as many random samples; say what that does to the accuracy."""
-    found = gwa.verify(run, _one_of(decisions, auto), test=test, truth=truth, seeds=seeds, workers=workers)
+    found = gwa.verify(run, _one_of(run, decisions, auto, below), test=test, truth=truth, seeds=seeds, workers=workers)
     if as_json:
         print_json(found.to_dict())
         return

@@ -43,6 +43,24 @@ def rank(
         print(worst.to_string(index=False))
 
 
+def groups(
+    run: RunFolder,
+    by: Annotated[str, typer.Option(help="class, class pair, cluster, or a column of the run.")] = "class",
+    out: Annotated[Path | None, typer.Option(help="Write all groups to this .csv or .parquet.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in which groups of samples more labels are wrong than elsewhere, the surest first."""
+    table = gwa.groups(gwa.open_run(run), by)
+    if out is not None:
+        from gwa_attrib.export import write_frame
+
+        write_frame(table, out)
+    if as_json:
+        print_json({"by": by, "groups": json.loads(table.reset_index().to_json(orient="records"))})
+    else:
+        print(table.round(4).to_string())
+
+
 def inspect(run: RunFolder, as_json: AsJson = False) -> None:
     """Say what is in a run, what is missing, and what it costs on disk."""
     facts = gwa.inspect(gwa.open_run(run))

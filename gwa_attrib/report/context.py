@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from gwa_attrib.analyses import rank
-from gwa_attrib.report.previews import Preview, previewer
+from gwa_attrib.report.previews import Preview, Previewer, previewer
 from gwa_attrib.report.signals import Signals, read_signals
 from gwa_attrib.report.suspects import Suspects, suspects_of
 from gwa_attrib.scores import Scores
@@ -28,10 +28,14 @@ class Context:
     """What a section is given."""
 
     run: Run
+    scores: Scores
+    """What the suspects are taken from."""
     suspects: Suspects
     signals: Signals
     previews: tuple[Preview, ...]
     """Of the first `GALLERY` suspects."""
+    preview: Previewer
+    """What any sample looks like, by its id."""
     has_data: bool
     truth: Mapping[str, float] | None
     notes: tuple[str, ...]
@@ -60,6 +64,11 @@ class Context:
         """The classes of the run, and any other name that the suspects have; positions in it are class numbers."""
         return tuple(dict.fromkeys([*self.run.class_names, *self.suspects.given, *self.suspects.proposed]))
 
+    @cached_property
+    def mislabeled(self) -> Scores:
+        """The default ranking, which is made once."""
+        return self.scores if self.scores.method == "mislabeled" else rank(self.run, "mislabeled")
+
     @property
     def class_sizes(self) -> Int[np.ndarray, " class"]:
         """Number of samples with each given label."""
@@ -77,15 +86,18 @@ def read_context(
     """Read the run, once for the scores and once for the figures."""
     if not run.epoch_numbers:
         run.observations(["sample_id"])  # raises, and says how a run gets its first epoch
-    suspects = suspects_of(run, rank(run, "mislabeled") if scores is None else scores)
+    chosen = rank(run, "mislabeled") if scores is None else scores
+    suspects = suspects_of(run, chosen)
     is_suspect = suspects.mask(len(run.sample_ids))
     shown = suspects.sample_ids[:GALLERY].tolist()
     preview = previewer(data, run.sample_ids.tolist() if data is not None else [])
     return Context(
         run=run,
+        scores=chosen,
         suspects=suspects,
         signals=read_signals(run, is_suspect, suspects.rows[:GALLERY]),
         previews=tuple(preview(sample_id) for sample_id in shown),
+        preview=preview,
         has_data=data is not None,
         truth=truth,
         notes=tuple(notes),

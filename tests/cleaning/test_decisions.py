@@ -131,3 +131,15 @@ def test_decisions_of_another_run_are_refused_by_apply(run: Run, tmp_path: Path)
         gwa.apply(other, gwa.decide(run, "drop"))
     with pytest.raises(InputError, match="all of them dropped"):
         gwa.apply(run, decisions_of(run, np.arange(120), ("drop",) * 120, np.full(120, -1)))
+
+
+def test_another_threshold_takes_more_or_fewer(run: Run) -> None:
+    score = gwa.rank(run).to_frame()["label_score"]
+    for below in (0.2, 0.9, 1.0):
+        assert gwa.decide(run, "drop", below=below).sample_ids.tolist() == score.index[score < below].tolist()
+    relabel = gwa.decide(run, "relabel", below=1.0)
+    assert 0 < len(relabel) < 120  # those with another label to propose
+    assert (relabel.labels != run.labels[relabel.sample_ids]).all()
+    for below in (0.0, -1, 1.5, float("nan")):
+        with pytest.raises(InputError, match="below"):
+            gwa.decide(run, "drop", below=below)

@@ -32,6 +32,9 @@ ORDER = [
     "class_pairs",
     "gallery",
     "suspect_table",
+    "harmful",
+    "groups",
+    "influential",
     "cleaning",
     "methods",
 ]

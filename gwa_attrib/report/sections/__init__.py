@@ -11,6 +11,9 @@ from gwa_attrib.report.sections.cleaning import cleaning
 from gwa_attrib.report.sections.data_map import data_map
 from gwa_attrib.report.sections.gallery import gallery
 from gwa_attrib.report.sections.generalisation import generalisation
+from gwa_attrib.report.sections.groups import groups
+from gwa_attrib.report.sections.harmful import harmful
+from gwa_attrib.report.sections.influential import influential
 from gwa_attrib.report.sections.layers import layers
 from gwa_attrib.report.sections.methods import methods
 from gwa_attrib.report.sections.recorded import recorded
@@ -28,6 +31,9 @@ SECTIONS: tuple[Callable[[Context], Section], ...] = (
     class_pairs,
     gallery,
     suspect_table,
+    harmful,
+    groups,
+    influential,
     cleaning,
     methods,
 )
