@@ -1,5 +1,6 @@
 """An end to work that takes too long."""
 
+import gc
 import signal
 import threading
 from collections.abc import Iterator
@@ -7,6 +8,10 @@ from contextlib import contextmanager
 from types import FrameType
 
 from gwa_attrib.errors import InputError
+
+
+AGAIN = 0.01
+"""Seconds until the next try, where the first fell into code that lets no exception out."""
 
 
 class OutOfPatience(BaseException):
@@ -32,13 +37,26 @@ def at_most(seconds: float | None) -> Iterator[None]:
             todo="Leave patience out: everything is then waited for.",
         )
 
-    def ring(_number: int, _frame: FrameType | None) -> None:
+    def ring(_number: int, frame: FrameType | None) -> None:
+        if _swallows(frame):
+            return  # it rings again
+        signal.setitimer(signal.ITIMER_REAL, 0)
         raise OutOfPatience
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _swallows(frame: FrameType | None) -> bool:
+    """Whether Python would drop an exception raised here: in a finalizer, or in a callback of the garbage collector."""
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_code in callbacks:
+            return True
+        frame = frame.f_back
+    return False

@@ -1,6 +1,7 @@
 """Work that takes too long is ended, and nothing of it remains."""
 
 import contextlib
+import gc
 import signal
 import threading
 import time
@@ -52,3 +53,31 @@ def test_no_time_and_other_threads_are_refused() -> None:
     thread.start()
     thread.join()
     assert "another thread" in str(errors[0])
+
+
+class _Slow:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __del__(self) -> None:
+        _work_for(self.seconds)
+
+
+def test_an_alarm_inside_a_finalizer_or_a_collection_is_not_lost() -> None:
+    """Python drops exceptions that are raised there: the alarm waits until they are over."""
+
+    def callback(phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            _work_for(0.3)
+
+    for enter in (lambda: _Slow(0.4), gc.collect):
+        began = time.monotonic()
+        gc.callbacks.append(callback)
+        try:
+            with pytest.raises(OutOfPatience), at_most(0.1):
+                enter()  # ends only after the alarm
+                _work_for(30.0)
+        finally:
+            gc.callbacks.remove(callback)
+        assert time.monotonic() < began + 20
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
