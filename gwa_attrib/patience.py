@@ -9,9 +9,12 @@ from types import FrameType
 
 from gwa_attrib.errors import InputError
 
-
 AGAIN = 0.01
 """Seconds until the next try, where the first fell into code that lets no exception out."""
+LATER = 0.5
+"""Seconds until the next, where the block goes on all the same."""
+WEAK = ("weakref.py", "_weakrefset.py")
+"""Files whose functions are called when an object dies."""
 
 
 class OutOfPatience(BaseException):
@@ -40,7 +43,7 @@ def at_most(seconds: float | None) -> Iterator[None]:
     def ring(_number: int, frame: FrameType | None) -> None:
         if _swallows(frame):
             return  # it rings again
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, LATER, LATER)
         raise OutOfPatience
 
     before = signal.signal(signal.SIGALRM, ring)
@@ -53,10 +56,11 @@ def at_most(seconds: float | None) -> Iterator[None]:
 
 
 def _swallows(frame: FrameType | None) -> bool:
-    """Whether Python would drop an exception raised here: in a finalizer, or in a callback of the garbage collector."""
+    """Whether Python would drop an exception raised here: in a finalizer or a callback of the garbage collector."""
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
-        if frame.f_code.co_name == "__del__" or frame.f_code in callbacks:
+        code = frame.f_code
+        if code.co_name == "__del__" or code in callbacks or code.co_filename.endswith(WEAK):
             return True
         frame = frame.f_back
     return False

@@ -5,6 +5,7 @@ import gc
 import signal
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -63,6 +64,11 @@ class _Slow:
         _work_for(self.seconds)
 
 
+def _then_work(enter: Callable[[], object]) -> None:
+    enter()  # ends only after the alarm
+    _work_for(30.0)
+
+
 def test_an_alarm_inside_a_finalizer_or_a_collection_is_not_lost() -> None:
     """Python drops exceptions that are raised there: the alarm waits until they are over."""
 
@@ -75,8 +81,7 @@ def test_an_alarm_inside_a_finalizer_or_a_collection_is_not_lost() -> None:
         gc.callbacks.append(callback)
         try:
             with pytest.raises(OutOfPatience), at_most(0.1):
-                enter()  # ends only after the alarm
-                _work_for(30.0)
+                _then_work(enter)
         finally:
             gc.callbacks.remove(callback)
         assert time.monotonic() < began + 20
