@@ -21,7 +21,8 @@ class Auto(StrEnum):
 def apply(
     run: RunFolder,
     decisions: Annotated[
-        Path | None, typer.Argument(metavar="[DECISIONS]", help="decisions.csv, as the report saves it.")
+        Path | None,
+        typer.Argument(metavar="[DECISIONS]", help="decisions.csv of the report, or a .json of Label Studio."),
     ] = None,
     auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
     out: Annotated[Path | None, typer.Option(help="New file or folder for the cleaned copy.")] = None,
