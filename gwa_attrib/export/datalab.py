@@ -18,7 +18,7 @@ import pandas as pd
 from gwa_attrib.analyses import rank
 from gwa_attrib.errors import InputError
 from gwa_attrib.export.registry import Exported, exports, needed
-from gwa_attrib.export.request import Request, check_columns
+from gwa_attrib.export.request import Request, check_columns, names_in
 from gwa_attrib.export.whole import whole_folder
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
@@ -90,8 +90,8 @@ def _issue_manager() -> type:
         def collect_info(self) -> dict[str, Any]:
             columns = self._scores.columns
             return {
-                "given_label": list(columns["given_label"]),
-                "predicted_label": list(columns["predicted_label"]),
+                "given_label": names_in(columns["given_label"]),
+                "predicted_label": names_in(columns["predicted_label"]),
                 "num_gwa_issues": int(np.sum(columns["is_label_issue"])),
                 "estimated_errors": dict(self._scores.meta.get("estimated_errors", {})),
                 "method": self._scores.method,
@@ -126,7 +126,7 @@ def _checked(scores: Scores | None, datalab: Any) -> Scores:
 
 def _check_labels(scores: Scores, datalab: Any, todo: str) -> None:
     """The labels of the data are the given ones: by name, or by number of an integer column."""
-    given = np.asarray(scores.columns["given_label"], dtype=object)
+    given = np.array(names_in(scores.columns["given_label"]), dtype=object)
     seen = np.flatnonzero([name is not None for name in given])
     names = [datalab._label_map[label] for label in datalab.labels[seen].tolist()]
     differ = [row for row, name in zip(seen, names, strict=True) if str(name) != given[row]]
@@ -157,7 +157,7 @@ def to_datalab(request: Request) -> Exported:
 
     columns = issue["scores"].columns
     data = {"sample_id": issue["scores"].sample_ids.tolist(), "key": [str(key) for key in columns["key"]],
-            "label": list(columns["given_label"])}  # fmt: skip
+            "label": names_in(columns["given_label"])}  # fmt: skip
     lab = Datalab(data, label_name="label", verbosity=0)
     lab.find_issues(issue_types={ISSUE: issue})
     path = request.place("datalab")
@@ -167,7 +167,7 @@ def to_datalab(request: Request) -> Exported:
 
 
 def _seen(scores: Scores) -> Scores:
-    rows = np.flatnonzero([name is not None for name in scores.columns["given_label"]])
+    rows = np.flatnonzero([name is not None for name in names_in(scores.columns["given_label"])])
     if not len(rows):
         raise InputError(expected="samples that the run has seen", found="none", todo="Record an epoch.")
     columns = {name: np.asarray(column)[rows] for name, column in scores.columns.items()}

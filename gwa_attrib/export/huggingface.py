@@ -1,6 +1,7 @@
 """Scores as columns of a Hugging Face data set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from gwa_attrib.datasets.wording import listed, shown
 from gwa_attrib.errors import InputError
 from gwa_attrib.export.contents import contents_of
 from gwa_attrib.export.registry import Exported, exports, needed
-from gwa_attrib.export.request import Request, check_columns
+from gwa_attrib.export.request import Request, check_columns, names_in
 from gwa_attrib.export.whole import whole_folder
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
@@ -51,7 +52,7 @@ def with_scores(
     found = rank(found, "mislabeled") if isinstance(found, Run) else found
     check_columns(found)
     _check_dataset(dataset, found, label_column)
-    given, predicted = (np.asarray(found.columns[name], dtype=object) for name in ("given_label", "predicted_label"))
+    given, predicted = (names_in(found.columns[name]) for name in ("given_label", "predicted_label"))
     names = sorted({name for name in (*given, *predicted) if name is not None})
     feature = dataset.features[label_column]
     written = _written(dataset[label_column][:], given, names, feature, label_column)
@@ -157,13 +158,12 @@ def _other_labels(label_column: str, found: str) -> InputError:
 def to_huggingface(request: Request) -> Exported:
     """A folder for datasets.load_from_disk: the samples with their scores; images of a folder stay where they are."""
     datasets = needed("datasets", EXTRA)
-    data = request.data
-    if isinstance(data, LabeledData):
-        data = _dataset(request, data)
-    rows = with_scores(data, request.scores, keep="all" if request.k is None else "suspects", k=request.k)
     path = request.place("huggingface")
-    with whole_folder(path) as half, _quiet(datasets):
-        rows.save_to_disk(str(half))
+    with _without_bars(datasets):
+        data = _dataset(request, request.data) if isinstance(request.data, LabeledData) else request.data
+        rows = with_scores(data, request.scores, keep="all" if request.k is None else "suspects", k=request.k)
+        with whole_folder(path) as half:
+            rows.save_to_disk(str(half))
     return Exported(request.to, path, len(rows))
 
 
@@ -196,17 +196,13 @@ def _plain_column(column: Any) -> list[Any]:
     return [None if pd.isna(value) else value for value in column.tolist()]
 
 
-def _quiet(datasets: Any) -> Any:
-    from contextlib import contextmanager
-
-    @contextmanager
-    def without_bars() -> Any:
-        shown_before = datasets.utils.logging.is_progress_bar_enabled()
-        datasets.disable_progress_bars()
-        try:
-            yield
-        finally:
-            if shown_before:
-                datasets.enable_progress_bars()
-
-    return without_bars()
+@contextmanager
+def _without_bars(datasets: Any) -> Iterator[None]:
+    """Its progress bars show where there is no terminal, too."""
+    shown_before = datasets.utils.logging.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown_before:
+            datasets.enable_progress_bars()

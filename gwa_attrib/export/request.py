@@ -113,6 +113,11 @@ def request(
     return Request(opened, to, found, None if out is None else Path(out), k, data, url_prefix)
 
 
+def names_in(column: Any) -> list[str | None]:
+    """The class names of a column of scores; None where there is none."""
+    return [None if pd.isna(name) else str(name) for name in column]
+
+
 def check_columns(scores: Scores) -> None:
     """The scores say which label is proposed, and how far each label is to be trusted.
 
