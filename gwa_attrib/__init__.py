@@ -11,8 +11,9 @@ Names are imported when they are first used: ``import gwa_attrib`` costs next to
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# These two share their name with their module. Imported now, the function is what the name means, whatever comes later.
+# These share their name with their module. Imported now, the function is what the name means, whatever comes later.
 from gwa_attrib.audit import audit
+from gwa_attrib.export import export
 from gwa_attrib.report import report
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gwa_attrib.cleaning import Cleaned, Decisions, Verification, apply, decide, read_decisions, verify
     from gwa_attrib.comparison import Comparison, compare_runs
     from gwa_attrib.diagnosis import Diagnosis, doctor
+    from gwa_attrib.export import Exported
     from gwa_attrib.method_comparison import MethodComparison, compare
     from gwa_attrib.neighbours import Duplicates, leaks, near_duplicates
     from gwa_attrib.proxies import Choice, EarlyStopping, choose_epoch, measure
@@ -40,6 +42,7 @@ _HOME = {
     "Duplicates": "gwa_attrib.neighbours",
     "EarlyStopping": "gwa_attrib.proxies",
     "EpochSummary": "gwa_attrib.store",
+    "Exported": "gwa_attrib.export",
     "MethodComparison": "gwa_attrib.method_comparison",
     "Recorder": "gwa_attrib.recorder",
     "Run": "gwa_attrib.store",
@@ -74,6 +77,7 @@ __all__ = [
     "Duplicates",
     "EarlyStopping",
     "EpochSummary",
+    "Exported",
     "MethodComparison",
     "Recorder",
     "Run",
@@ -87,6 +91,7 @@ __all__ = [
     "compare_runs",
     "decide",
     "doctor",
+    "export",
     "groups",
     "inspect",
     "leaks",

@@ -217,31 +217,17 @@ def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: f
 
 
 def read_again(run: Run) -> tuple[LabeledData | None, str]:
-    """The data of an audited run, with the labels of the run; or None and the reason why not."""
-    data, note = source_as_read(run)
-    return (None, note) if data is None else (replace(data, labels=run.labels.astype("int64")), "")
+    """See `gwa_attrib.datasets.again`."""
+    from gwa_attrib.datasets import again
+
+    return again.read_again(run)
 
 
 def source_as_read(run: Run) -> tuple[LabeledData | None, str]:
-    """As `read_again`, with the labels that the source has: an audit may have flipped some."""
-    from gwa_attrib.datasets import load
-    from gwa_attrib.errors import DataError
+    """See `gwa_attrib.datasets.again`."""
+    from gwa_attrib.datasets import again
 
-    config = run.info["config"]
-    if "data" not in config:
-        return None, "The run was not made by an audit: pass the data to gwa.report(run, data=...) to see the samples."
-    try:
-        data = load(
-            config["data"],
-            label_column=config["label_column"],
-            limit=config["limit"],
-            exclude=(config["truth"],) if config["truth"] else (),
-        )
-    except DataError as error:
-        return None, f"The data could not be read again: {error}"
-    if data.fingerprint() != config["fingerprint"]:
-        return None, f"{config['data']} has changed since the audit, so its samples are not shown."
-    return data, ""
+    return again.source_as_read(run)
 
 
 def _without_nan(value: Any) -> Any:

@@ -28,3 +28,27 @@ def test_the_loop_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)
     assert list(tmp_path.rglob("report.html"))
+
+
+def test_the_page_about_exports_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package, extra in {"cleanlab": "datalab", "datasets": "hf"}.items():
+        pytest.importorskip(package, reason=f"needs the extra {extra}")
+    blocks = re.findall(r"```(bash|python)\n(.*?)```", (ROOT / "docs" / "exports.md").read_text(), flags=re.DOTALL)
+    script = [code if kind == "bash" else f"python - <<'PY'\n{code}PY\n" for kind, code in together(blocks)]
+    functions = f'python() {{ "{sys.executable}" "$@"; }}\ngwa-attrib() {{ python -m gwa_attrib.cli "$@"; }}\n'
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    done = subprocess.run(["bash", "-ec", functions + "".join(script)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"issues.parquet", "worst.csv", "tasks.json", "tasks.xml", "digits-scored", "fiftyone-digits"} <= written
+
+
+def together(blocks: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Python blocks that follow each other share their names, as on the page."""
+    joined: list[tuple[str, str]] = []
+    for kind, code in blocks:
+        if joined and kind == joined[-1][0] == "python":
+            joined[-1] = (kind, joined[-1][1] + code)
+        else:
+            joined.append((kind, code))
+    return joined

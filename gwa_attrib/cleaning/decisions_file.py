@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gwa_attrib.cleaning.decisions import ACTIONS, COLUMNS, Decisions, decisions_of
+from gwa_attrib.cleaning.label_studio import read_label_studio
 from gwa_attrib.datasets.wording import listed, shown
 from gwa_attrib.errors import InputError
 from gwa_attrib.export import neutralise
@@ -25,13 +26,16 @@ def read_decisions(path: str | Path, run: Run) -> Decisions:
     spreadsheet from running a cell as a formula is taken off again.
 
     Args:
-        path: A .csv with the columns of `COLUMNS` (key, label_score, note and run_id may be missing), or a .parquet.
+        path: A .csv with the columns of `COLUMNS` (key, label_score, note and run_id may be missing), or a .parquet;
+            or a .json that Label Studio has exported, see `read_label_studio`.
         run: The run.
 
     Raises:
         InputError: no such table, decisions of another run, a sample or a class that the run does not have, a sample
             that is decided twice, or no decision at all; nothing was changed.
     """
+    if Path(path).suffix.lower() == ".json":
+        return read_label_studio(Path(path), run)
     frame = _decided(_frame(Path(path)), path)
     _check_run(frame, run, path)
     rows = _rows(frame["sample_id"], run, path)

@@ -26,7 +26,8 @@ Below = Annotated[
 def apply(
     run: RunFolder,
     decisions: Annotated[
-        Path | None, typer.Argument(metavar="[DECISIONS]", help="decisions.csv, as the report saves it.")
+        Path | None,
+        typer.Argument(metavar="[DECISIONS]", help="decisions.csv of the report, or a .json of Label Studio."),
     ] = None,
     auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
     below: Below = None,

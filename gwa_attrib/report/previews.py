@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from gwa_attrib.datasets.labeled import LabeledData
+from gwa_attrib.datasets.picture import as_numbers, picture_of
 from gwa_attrib.errors import InputError
 from gwa_attrib.report.wording import shortened, visible, visible_lines
 
@@ -94,18 +95,16 @@ def _of_input(x: Any, label: str | None) -> Preview:
         return Preview(text=visible_lines(shortened(x, CHARACTERS)), label=label)
     if isinstance(x, Image.Image):
         return _of_picture(x, label)
-    channels_first = isinstance(x, torch.Tensor)
-    if channels_first:
-        x = x.detach().cpu().float().numpy() if x.is_floating_point() else x.detach().cpu().numpy()
-    if not isinstance(x, np.ndarray) or not (np.issubdtype(x.dtype, np.number) or x.dtype == bool):
+    numbers = as_numbers(x)
+    if numbers is None:
         return Preview(missing=f"no picture or text, but a {type(x).__name__}", label=label)
-    if x.ndim == 1:
-        return _of_row(enumerate(x, start=1), len(x), label)
-    pixels = _pixels(x, channels_first=channels_first)
+    if numbers.ndim == 1:
+        return _of_row(enumerate(numbers, start=1), len(numbers), label)
+    picture = picture_of(x)
     return (
-        Preview(missing=f"an array of shape {list(x.shape)}", label=label)
-        if pixels is None
-        else _of_picture(Image.fromarray(pixels), label)
+        Preview(missing=f"an array of shape {list(numbers.shape)}", label=label)
+        if picture is None
+        else _of_picture(picture, label)
     )
 
 
@@ -122,29 +121,9 @@ def _value(value: Any) -> str:
     )
 
 
-def _pixels(x: Column, *, channels_first: bool) -> Column | None:
-    """uint8 ``[height, width]`` or ``[height, width, 3]``; None if the array is no picture."""
-    if x.ndim == 3 and (channels_first or (x.shape[2] > 4 and x.shape[0] <= 4)):
-        x = np.moveaxis(x, 0, 2)
-    if x.ndim not in (2, 3) or 0 in x.shape:
-        return None
-    if x.ndim == 3:
-        x = x[:, :, :3] if x.shape[2] >= 3 else x[:, :, 0]
-    return np.ascontiguousarray(x if x.dtype == np.uint8 else _stretched(x))
-
-
-def _stretched(x: Column) -> Column:
-    """As uint8: [0, 1] to 0..255; what goes beyond, such as inputs normalised for training, from its own range."""
-    x = np.nan_to_num(x.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = float(x.min()), float(x.max())
-    if low < 0.0 or high > 1.0:
-        x = (x - low) / (high - low) if high > low else np.zeros_like(x)
-    return np.asarray(np.round(x * 255).astype(np.uint8))
-
-
 def _of_picture(picture: Any, label: str | None) -> Preview:
     """PNG for small pictures, which keeps their pixels; JPEG for photographs."""
-    picture = _eight_bit(picture)
+    picture = picture_of(picture)
     large = max(picture.size) > LARGEST // 2
     picture.thumbnail((LARGEST, LARGEST))
     file = io.BytesIO()
@@ -155,15 +134,3 @@ def _of_picture(picture: Any, label: str | None) -> Preview:
     kind = "jpeg" if large else "png"
     uri = f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
     return Preview(image=uri, size=picture.size, label=label)
-
-
-def _eight_bit(picture: Any) -> Any:
-    """Grey or RGB with eight bits; what is transparent becomes white."""
-    from PIL import Image
-
-    if picture.mode in ("I", "I;16", "F"):
-        return Image.fromarray(_stretched(np.asarray(picture)))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")

@@ -1,0 +1,38 @@
+"""The data of an audited run, read again from where it was."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gwa_attrib.datasets.labeled import LabeledData
+from gwa_attrib.datasets.load import load
+from gwa_attrib.errors import DataError
+
+if TYPE_CHECKING:
+    from gwa_attrib.store import Run
+
+
+def read_again(run: "Run") -> tuple[LabeledData | None, str]:
+    """The data of an audited run, with the labels of the run; or None and the reason why not."""
+    data, note = source_as_read(run)
+    return (None, note) if data is None else (replace(data, labels=run.labels.astype(np.int64)), "")
+
+
+def source_as_read(run: "Run") -> tuple[LabeledData | None, str]:
+    """As `read_again`, with the labels that the source has: an audit may have flipped some."""
+    config = run.info["config"]
+    if "data" not in config:
+        return None, "The run was not made by an audit: pass the data to gwa.report(run, data=...) to see the samples."
+    try:
+        data = load(
+            config["data"],
+            label_column=config["label_column"],
+            limit=config["limit"],
+            exclude=(config["truth"],) if config["truth"] else (),
+        )
+    except DataError as error:
+        return None, f"The data could not be read again: {error}"
+    if data.fingerprint() != config["fingerprint"]:
+        return None, f"{config['data']} has changed since the audit, so its samples are not shown."
+    return data, ""
