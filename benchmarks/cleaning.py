@@ -26,6 +26,7 @@ import gwa_attrib as gwa
 from gwa_attrib.audited_model import audited_model
 from gwa_attrib.baselines import baselines
 from gwa_attrib.cleaning import decide
+from gwa_attrib.cleaning.decisions import Auto
 from gwa_attrib.cleaning.paired import mean_of_both
 from gwa_attrib.cleaning.retrained import AS_IT_IS, DECIDED, RANDOM, Retrained, retrain_with
 from gwa_attrib.datasets.fashion_mnist import DEFAULT_FOLDER, read_idx
@@ -38,6 +39,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Data = tuple[Array, Array, Array, Array, Array]
 """Training inputs, given labels, true labels; test inputs, test labels."""
 SAMPLES = 10_000
+WAYS: tuple[tuple[Auto, float | None], ...] = (("drop", None), ("relabel", None), ("drop", 0.9))
+"""What is done with the issues; and with all samples whose label score is below a threshold."""
 
 
 def fashion(rate: float) -> Data:
@@ -128,12 +131,12 @@ def measure(run: Run, truth: Array, test: Path, seeds: int) -> dict[str, Any]:
     """By ranking and by what is done: accuracies, gains with intervals, and the trainings themselves for comparison."""
     found: dict[str, Any] = {}
     for name, scores, seconds in rankings(run):
-        for action in ("drop", "relabel"):
-            decisions = decide(run, action, scores)
+        for action, below in WAYS if name == "ours" else WAYS[:2]:
+            decisions = decide(run, action, scores, below=below)
             trained = retrain_with(run, decisions, test=str(test), truth=None, seeds=seeds, workers=1)
             rows = np.searchsorted(run.sample_ids, decisions.sample_ids)
             wrong = truth[rows] != run.labels[rows]
-            found[f"{name}, {action}"] = {
+            found[f"{name}, {action}{'' if below is None else f' below {below:g}'}"] = {
                 **gains(trained),
                 "decided": len(rows),
                 "were_wrong": int(wrong.sum()),
