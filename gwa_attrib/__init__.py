@@ -19,7 +19,7 @@ from gwa_attrib.report import report
 if TYPE_CHECKING:
     from gwa_attrib.analyses import groups, rank
     from gwa_attrib.attributors import attribute, self_influence
-    from gwa_attrib.cleaning import Cleaned, Decisions, Verification, apply, decide, read_decisions, verify
+    from gwa_attrib.cleaning import Cleaned, Decisions, Verification, apply, decide, harmful, read_decisions, verify
     from gwa_attrib.comparison import Comparison, compare_runs
     from gwa_attrib.diagnosis import Diagnosis, doctor
     from gwa_attrib.export import Exported
@@ -56,6 +56,7 @@ _HOME = {
     "decide": "gwa_attrib.cleaning",
     "doctor": "gwa_attrib.diagnosis",
     "groups": "gwa_attrib.analyses",
+    "harmful": "gwa_attrib.cleaning",
     "inspect": "gwa_attrib.store",
     "leaks": "gwa_attrib.neighbours",
     "measure": "gwa_attrib.proxies",
@@ -93,6 +94,7 @@ __all__ = [
     "doctor",
     "export",
     "groups",
+    "harmful",
     "inspect",
     "leaks",
     "measure",

@@ -4,6 +4,7 @@ from gwa_attrib.cleaning.cleaned import Cleaned, CleanedDataset, clean
 from gwa_attrib.cleaning.cleaned_copy import apply, as_decisions
 from gwa_attrib.cleaning.decisions import Decisions, decide
 from gwa_attrib.cleaning.decisions_file import read_decisions
+from gwa_attrib.cleaning.trusted import harmful
 from gwa_attrib.cleaning.verification import verify
 from gwa_attrib.evaluation.verification import Verification
 
@@ -16,6 +17,7 @@ __all__ = [
     "as_decisions",
     "clean",
     "decide",
+    "harmful",
     "read_decisions",
     "verify",
 ]

@@ -39,7 +39,7 @@ def examination(run: Run, model: AuditedModel, test: str | None, truth: str | No
         InputError: a test set of another kind, or of other classes; or no such column.
     """
     if test is not None:
-        return _of_test_set(run, test)
+        return examination_of_test_set(run, test)
     labels = run.labels.astype(np.int64)
     if truth is not None:
         columns = {str(name): run.samples[name].to_numpy() for name in run.samples if name not in ("sample_id", "key")}
@@ -51,7 +51,13 @@ def examination(run: Run, model: AuditedModel, test: str | None, truth: str | No
     )
 
 
-def _of_test_set(run: Run, test: str) -> Examination:
+def examination_of_test_set(run: Run, test: str) -> Examination:
+    """By a test set; its rows are those behind the samples of the run.
+
+    Raises:
+        InputError: a test set of another kind, or of other classes.
+        NotRecordedError: the data of the run cannot be read any more.
+    """
     train, note = read_again(run)
     if train is None:
         raise NotRecordedError(expected="the training samples of the run", found=note, todo="Audit the data again.")
