@@ -16,7 +16,7 @@ LEVELS: list[list[str]] = [
     ["scores", "store"],
     ["capture", "analyses", "proxies"],
     ["recorder"],
-    ["recording", "diagnosis", "attributors", "evaluation", "export", "augment", "datasets", "models"],
+    ["recording", "diagnosis", "attributors", "evaluation", "export", "augment", "datasets", "models", "sklearn"],
     ["integrations", "report", "training"],
     ["audit", "comparison"],
     ["audited_model"],
