@@ -26,13 +26,14 @@ def encoded(y: Any) -> tuple[Shaped[np.ndarray, " class"], Int64[np.ndarray, " s
             found=f"{len(missing)} missing, the first in row {missing[0]}",
             todo="Leave these rows out.",
         )
-    check_classification_targets(labels)
+    if len(labels):
+        check_classification_targets(labels)
     encoder = LabelEncoder()
     numbers = encoder.fit_transform(labels).astype(np.int64, copy=False)
     if len(encoder.classes_) < 2:
         raise InputError(
             expected="labels of at least two classes",
-            found=f"one class, {encoder.classes_[0]!r}",
+            found=f"one class, {encoder.classes_[0]!r}" if len(labels) else "no label",
             todo="Pass more rows.",
         )
     return encoder.classes_, numbers
