@@ -16,7 +16,7 @@ LEVELS: list[list[str]] = [
     ["scores", "store", "neighbours"],
     ["capture", "analyses", "proxies"],
     ["recorder"],
-    ["recording", "diagnosis", "attributors", "evaluation", "augment", "datasets", "models"],
+    ["recording", "diagnosis", "attributors", "evaluation", "augment", "datasets", "models", "sklearn"],
     ["export"],
     ["integrations", "report", "training"],
     ["audit", "comparison"],

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gwa_attrib.analyses.epoch_weights import epoch_weights
 from gwa_attrib.analyses.noise_matrix import noise_matrix
+from gwa_attrib.analyses.trajectories import Recorded
 from gwa_attrib.analyses.views import SIGNALS, blocks, labels_of, pooled, view_of, views
-from gwa_attrib.store.run import Run
 
 LEARNT_FROM, CELLS = 20_000, 10_000_000
 """How many samples, and how many of their class probabilities, weights and noise matrix are estimated from at most."""
@@ -27,9 +27,9 @@ class Consensus:
     """``[k, j]``: how likely a sample of class k carries the label j."""
 
 
-def find_consensus(run: Run) -> Consensus:
+def find_consensus(run: Recorded) -> Consensus:
     """Estimated from all samples, or, of a large run, from 20,000 drawn at random (always the same)."""
-    classes, samples = len(run.class_names), len(run.sample_ids)
+    classes, samples = len(run.class_names), len(run.labels)
     size = min(samples, LEARNT_FROM, max(1, CELLS // classes))
     rows = np.sort(np.random.default_rng(0).permutation(samples)[:size])
     seen, alignment = [], np.full((len(run.epoch_numbers), size), np.nan, dtype=np.float32)
@@ -41,7 +41,9 @@ def find_consensus(run: Run) -> Consensus:
     return Consensus(tuple(weights), noise_matrix(pooled(seen, weights, labels, classes), labels))
 
 
-def class_probabilities(run: Run, weights: tuple[float, ...]) -> Iterator[tuple[slice, Float[Tensor, "sample class"]]]:
+def class_probabilities(
+    run: Recorded, weights: tuple[float, ...], held: int | None = None
+) -> Iterator[tuple[slice, Float[Tensor, "sample class"]]]:
     """Of the samples by the epochs together, block after block; a row of NaN for a sample never seen."""
-    for block in blocks(run):
+    for block in blocks(run, held):
         yield block, pooled(views(run, block), weights, labels_of(run, block), len(run.class_names))

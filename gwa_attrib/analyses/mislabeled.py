@@ -1,13 +1,16 @@
 """Which labels are probably wrong: the default ranking."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gwa_attrib.analyses.consensus import class_probabilities, find_consensus
+from gwa_attrib.analyses.consensus import Consensus, class_probabilities, find_consensus
 from gwa_attrib.analyses.error_count import count_errors, is_issue
 from gwa_attrib.analyses.registry import analyses, class_name_column, scores_of
+from gwa_attrib.analyses.trajectories import Recorded
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.run import Run
 
@@ -30,15 +33,11 @@ def mislabeled(run: Run) -> Scores:
     `low` and `high`, see `ErrorCount`; ``meta["noise_matrix"]``, ``[class, label]``, which share of the samples of each
     class carries each label, if the issues are of the classes proposed for them.
     """
-    labels = run.labels.astype(np.int64)
-    consensus = find_consensus(run)
-    value, predicted = np.full(len(labels), np.nan, dtype=np.float32), np.full(len(labels), -1)
-    for block, probabilities in class_probabilities(run, consensus.weights):
-        odds, likeliest = log_odds(probabilities, torch.from_numpy(labels[block]), consensus.noise)
-        value[block], predicted[block] = odds.numpy(), likeliest.numpy()
+    labels, judged = run.labels.astype(np.int64), judge(run)
+    value, predicted = judged.log_odds, judged.predicted
     columns = {
         "is_label_issue": is_issue(value),
-        "label_score": 1.0 / (1.0 + np.exp(value)),
+        "label_score": label_score(value),
         "predicted_label": class_name_column(run, predicted),
     }
     estimated = np.where(is_issue(value), predicted, labels)
@@ -50,6 +49,31 @@ def mislabeled(run: Run) -> Scores:
         estimated_errors=vars(count_errors(value)),
         noise_matrix=noise_of(labels, estimated, len(run.class_names)),
     )
+
+
+class Judged(NamedTuple):
+    """What the epochs together say of each label."""
+
+    log_odds: Float[np.ndarray, " sample"]
+    """That it is wrong, in nats; NaN for a sample never seen."""
+    predicted: Int[np.ndarray, " sample"]
+    """Number of the class to propose; -1 for a sample never seen."""
+    consensus: Consensus
+
+
+def judge(run: Recorded, held: int | None = None) -> Judged:
+    """The ranking's numbers, of a run on disk or in memory; `held` class probabilities at a time."""
+    labels, consensus = run.labels.astype(np.int64), find_consensus(run)
+    value, predicted = np.full(len(labels), np.nan, dtype=np.float32), np.full(len(labels), -1)
+    for block, probabilities in class_probabilities(run, consensus.weights, held):
+        odds, likeliest = log_odds(probabilities, torch.from_numpy(labels[block]), consensus.noise)
+        value[block], predicted[block] = odds.numpy(), likeliest.numpy()
+    return Judged(value, predicted, consensus)
+
+
+def label_score(log_odds: Float[np.ndarray, " sample"]) -> Float[np.ndarray, " sample"]:
+    """About the probability that the label is right, in [0, 1]; low is suspicious."""
+    return np.asarray(1.0 / (1.0 + np.exp(log_odds)))
 
 
 def noise_of(

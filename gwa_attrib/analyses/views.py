@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gwa_attrib.store.run import Run
+from gwa_attrib.analyses.trajectories import Recorded
 
 SIGNALS = ("p_label", "top_class", "top_prob")
 FLOOR, FLOOR_OF_ALL = 1e-3, 1e-2
@@ -35,18 +35,18 @@ def view_of(dense: dict[str, np.ndarray[Any, np.dtype[Any]]], rows: Rows) -> Vie
     return View(p_label, top_class.long(), top_prob.float())
 
 
-def blocks(run: Run) -> Iterator[slice]:
-    """The samples of a run, in parts whose class probabilities fit into memory."""
-    size = max(1, BLOCK // len(run.class_names))
-    yield from (slice(start, start + size) for start in range(0, max(len(run.sample_ids), 1), size))
+def blocks(run: Recorded, held: int | None = None) -> Iterator[slice]:
+    """The samples of a run, in parts of which at most so many class probabilities are held at a time."""
+    size = max(1, (held or BLOCK) // len(run.class_names))
+    yield from (slice(start, start + size) for start in range(0, max(len(run.labels), 1), size))
 
 
-def labels_of(run: Run, rows: Rows) -> Int[Tensor, " sample"]:
+def labels_of(run: Recorded, rows: Rows) -> Int[Tensor, " sample"]:
     """Given labels; 0 for samples never seen, which have no probabilities."""
     return torch.from_numpy(run.labels[rows].astype(np.int64)).clamp_min(0)
 
 
-def views(run: Run, rows: Rows) -> Iterator[View]:
+def views(run: Recorded, rows: Rows) -> Iterator[View]:
     """Epoch after epoch, of the samples in those rows."""
     for _, dense in run.by_epoch(*SIGNALS):
         yield view_of(dense, rows)
