@@ -33,7 +33,7 @@ from gwa_attrib.sklearn import MislabelDetector
 
 Array = np.ndarray[Any, np.dtype[Any]]
 COLUMNS, CLASSES, WRONG = 384, 100, 0.1
-SPREAD = 4.0
+SPREAD = 4.5
 """Of the class means: a linear classifier is right about nine times in ten."""
 CHUNK = 50_000
 

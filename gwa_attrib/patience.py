@@ -40,12 +40,19 @@ def at_most(seconds: float | None) -> Iterator[None]:
             todo="Leave patience out: everything is then waited for.",
         )
 
+    collecting = False
+
+    def watch(phase: str, _info: dict[str, int]) -> None:
+        nonlocal collecting
+        collecting = phase == "start"
+
     def ring(_number: int, frame: FrameType | None) -> None:
-        if _swallows(frame):
+        if collecting or _swallows(frame):
             return  # it rings again
         signal.setitimer(signal.ITIMER_REAL, LATER, LATER)
         raise OutOfPatience
 
+    gc.callbacks.append(watch)
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
@@ -53,6 +60,7 @@ def at_most(seconds: float | None) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        gc.callbacks.remove(watch)
 
 
 def _swallows(frame: FrameType | None) -> bool:

@@ -41,7 +41,10 @@ class Contents:
 
     def address(self, sample_id: int) -> bytes:
         """The path of the file within its folder, as the file system has it."""
-        assert self.root is not None
+        if self.root is None:
+            raise InputError(
+                expected="pictures that are files", found="pictures out of arrays", todo="Write them beside the export."
+            )
         return os.fsencode(self.files[sample_id].relative_to(self.root).as_posix())
 
 
