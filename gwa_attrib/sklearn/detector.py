@@ -62,8 +62,8 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
         >>> X, y = load_digits(return_X_y=True)
         >>> y[:50] = (y[:50] + 1) % 10
         >>> found = MislabelDetector(random_state=0).fit(X, y)
-        >>> int((found.ranked_[:50] < 50).sum())
-        50
+        >>> bool((found.ranked_[:50] < 50).mean() > 0.8)
+        True
     """
 
     def __init__(
