@@ -85,9 +85,10 @@ def audit(
         RunExistsError: `out` is taken.
     """
     began = time.perf_counter()
-    from gwa_attrib.datasets import encode, load
+    from gwa_attrib.datasets import embed, encode, load
     from gwa_attrib.datasets.labeled import LabeledData
     from gwa_attrib.evaluation import verified_labels
+    from gwa_attrib.store.neighbourhood import keep_embeddings
     from gwa_attrib.training import plan_for
 
     exclude = (truth,) if truth else ()
@@ -97,7 +98,8 @@ def audit(
         else load(data, label_column=label_column, strict=strict, limit=limit, exclude=exclude)
     )
     verified = verified_labels(given.columns, truth, given.class_names) if truth else None
-    inputs = encode(given)
+    embedded = embed(given)
+    inputs = encode(given, embedded)
     if flip:
         verified = given.labels if verified is None else verified
         given = flip_some(given, inputs, flip, flip_kind, seed)
@@ -105,6 +107,8 @@ def audit(
     settings = {"label_column": label_column, "truth": truth, "limit": limit, "flip": flip, "flip_kind": flip_kind}
     config = {**source_of(given), **settings, "seed": seed, "budget": budget, "model": model, "plan": asdict(plan)}
     path = train(given, inputs, plan, Path(out), config, overwrite=overwrite)
+    if embedded is not None:
+        keep_embeddings(path, embedded)
     return conclude(path, given, verified, began)
 
 

@@ -14,6 +14,7 @@ from gwa_attrib.datasets import encode
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.models import build_model
 from gwa_attrib.store.checkpoints import checkpoints
+from gwa_attrib.store.neighbourhood import kept_embeddings
 from gwa_attrib.store.run import Run
 from gwa_attrib.training import Plan, seeded, train_plainly
 
@@ -82,7 +83,7 @@ def audited_model(run: Run) -> AuditedModel:
             todo="Audit the data again.",
         )
     config: dict[str, Any] = run.info["config"]
-    inputs = encode(data)
+    inputs = encode(data, kept_embeddings(run))
     shape = tuple(inputs.shape[1:])
     plan = Plan(**config["plan"])
 

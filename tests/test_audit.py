@@ -6,10 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import gwa_attrib as gwa
 from gwa_attrib.audit import read_again
-from gwa_attrib.errors import InputError, RunExistsError
+from gwa_attrib.audited_model import audited_model
+from gwa_attrib.cleaning.examination import examination_of_test_set
+from gwa_attrib.datasets import embed_text
+from gwa_attrib.datasets.embed_text import sentence_encoder_installed
+from gwa_attrib.errors import InputError, RunExistsError, RunFormatError
+from gwa_attrib.store.neighbourhood import keep_embeddings, kept_embeddings
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +110,40 @@ def test_texts_are_audited(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "texts.parquet")
     result = gwa.audit(tmp_path / "texts.parquet", tmp_path / "run", epochs=10)
     assert set(gwa.rank(gwa.open_run(result.run)).top(6)) == set(range(6))
+
+
+@pytest.mark.skipif(not sentence_encoder_installed(), reason="needs gwa-attrib[text]")
+def test_texts_of_a_run_are_not_read_by_the_encoder_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = ("The striker scored {} goals in the cup final.", "The bank lent {} millions to the company.")
+    texts = [sentence.format(number) for number in ("one", "two", "three") for sentence in sentences]
+    frame = pd.DataFrame({"text": texts, "label": ["sport", "money"] * 3})
+    frame.to_parquet(tmp_path / "train.parquet")
+    frame.iloc[:2].to_parquet(tmp_path / "test.parquet")
+    run = gwa.open_run(gwa.audit(tmp_path / "train.parquet", tmp_path / "run", epochs=2).run)
+    whole = audited_model(run).inputs
+    both = examination_of_test_set(run, str(tmp_path / "test.parquet")).inputs
+    read = []
+    monkeypatch.setattr(
+        embed_text, "read_texts", lambda asked: read.append(len(asked)) or np.ones((len(asked), 384), "f4")
+    )
+    assert torch.equal(audited_model(run).inputs, whole)
+    assert read == []
+    again = examination_of_test_set(run, str(tmp_path / "test.parquet")).inputs
+    assert read == [2]
+    assert again.shape == both.shape
+    torch.testing.assert_close(both[6:], both[:2], atol=1e-3, rtol=0)
+    (run.path / "embeddings.npy").unlink()
+    audited_model(run)
+    assert read == [2, 6]
+
+
+def test_embeddings_of_other_texts_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", X=np.array([[0.0, 1.0], [1.0, 0.0]]), y=np.array([0, 1]))
+    run = gwa.open_run(gwa.audit(tmp_path / "two.npz", tmp_path / "run", epochs=2).run)
+    assert kept_embeddings(run) is None
+    keep_embeddings(run.path, np.zeros((3, 4), dtype=np.float32))
+    with pytest.raises(RunFormatError, match="3 rows for 2 samples"):
+        kept_embeddings(run)
 
 
 def test_two_samples_are_enough(tmp_path: Path) -> None:

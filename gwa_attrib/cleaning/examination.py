@@ -11,10 +11,11 @@ from torch import Tensor
 
 from gwa_attrib.audit import read_again
 from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.datasets import LabeledData, class_positions, encode, load
+from gwa_attrib.datasets import LabeledData, class_positions, embed, encode, load
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.evaluation import held_out, verified_labels
 from gwa_attrib.store import Run
+from gwa_attrib.store.neighbourhood import kept_embeddings
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,10 @@ def examination_of_test_set(run: Run, test: str) -> Examination:
             found=f"{other.name}: {_layout(other)}, classes {', '.join(other.class_names[:10])}",
             todo="Save the test set in the same form; images have to have the same size.",
         )
-    inputs = encode(replace(train, inputs=_joined(train.inputs, other.inputs)))
+    known = kept_embeddings(run)
+    asked_of = embed(other) if known is not None else None
+    embedded = np.concatenate([known, asked_of]) if known is not None and asked_of is not None else None
+    inputs = encode(replace(train, inputs=_joined(train.inputs, other.inputs)), embedded)
     asked = np.arange(len(train), len(train) + len(other))
     return Examination(inputs, np.arange(len(train)), asked, answers, "test", other.name)
 

@@ -6,7 +6,7 @@ import gwa_attrib.datasets.fashion_mnist
 import gwa_attrib.datasets.image_folder
 import gwa_attrib.datasets.npz
 import gwa_attrib.datasets.parquet_file  # noqa: F401  (importing a reader registers it)
-from gwa_attrib.datasets.encode import encode
+from gwa_attrib.datasets.encode import embed, encode
 from gwa_attrib.datasets.flip import flip_kinds, flip_labels, known_look_alikes, look_alikes
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_positions
@@ -16,6 +16,7 @@ from gwa_attrib.datasets.reading import readers
 __all__ = [
     "LabeledData",
     "class_positions",
+    "embed",
     "encode",
     "flip_kinds",
     "flip_labels",

@@ -28,7 +28,12 @@ def sentence_encoder_installed() -> bool:
 
 
 def embed_texts(texts: Shaped[np.ndarray, " sample"]) -> Float32[np.ndarray, "sample feature"]:
-    """Sentence embeddings, 384 features; each has mean 0, and one common scale makes the mean variance 1.
+    """Sentence embeddings, 384 features, scaled: see `read_texts` and `scaled`."""
+    return scaled(read_texts(texts))
+
+
+def read_texts(texts: Shaped[np.ndarray, " sample"]) -> Float32[np.ndarray, "sample feature"]:
+    """Sentence embeddings as the encoder gives them, 384 features; the same for a text whatever the others are.
 
     Shows a progress bar on a terminal.
 
@@ -51,7 +56,13 @@ def embed_texts(texts: Shaped[np.ndarray, " sample"]) -> Float32[np.ndarray, "sa
         for start in tqdm(range(0, len(texts), BATCH), desc="embedding", unit="batch", disable=None):
             rows = order[start : start + BATCH]
             embedded[torch.from_numpy(rows)] = _embed(model, tokenizer, [str(texts[row]) for row in rows])
-    centred = embedded - embedded.mean(dim=0)
+    return embedded.numpy()
+
+
+def scaled(embedded: Float32[np.ndarray, "sample feature"]) -> Float32[np.ndarray, "sample feature"]:
+    """Each feature with mean 0; one common scale makes the mean variance 1."""
+    rows = torch.from_numpy(embedded)
+    centred = rows - rows.mean(dim=0)
     scale = centred.square().mean().sqrt()
     return np.asarray(centred / scale if scale > 1e-6 else torch.zeros_like(centred))
 

@@ -13,7 +13,10 @@ CHUNK = 4096
 """Samples that are computed with in float64 at a time: a data set may fill much of the memory."""
 
 
-def encode(data: LabeledData) -> Float32[Tensor, "sample ..."]:
+Embedded = Float32[np.ndarray, "sample feature"]
+
+
+def encode(data: LabeledData, embedded: Embedded | None = None) -> Float32[Tensor, "sample ..."]:
     """The inputs as float32; the same for the same data. Labels and `columns` have no part in it.
 
     ======  ========================================================================================================
@@ -22,6 +25,10 @@ def encode(data: LabeledData) -> Float32[Tensor, "sample ..."]:
     table   ``[sample, feature]``; see `encode_table`
     text    ``[sample, feature]``; see `embed_texts`, or `encode_texts` where no sentence encoder is installed
     ======  ========================================================================================================
+
+    Args:
+        data: Inputs of one kind.
+        embedded: Of texts, what `embed` gave earlier: spares the encoder, which takes minutes for 10,000 texts.
 
     Raises:
         DataError: texts without a single character.
@@ -32,13 +39,27 @@ def encode(data: LabeledData) -> Float32[Tensor, "sample ..."]:
         from gwa_attrib.datasets.encode_table import encode_table
 
         return torch.from_numpy(encode_table(data.inputs))
-    if text_encoder() == EMBEDDING:
-        from gwa_attrib.datasets.embed_text import embed_texts
+    embedded = embed(data) if embedded is None else embedded
+    if embedded is not None:
+        from gwa_attrib.datasets.embed_text import scaled
 
-        return torch.from_numpy(embed_texts(np.asarray(data.inputs)))
+        return torch.from_numpy(scaled(embedded))
     from gwa_attrib.datasets.encode_text import encode_texts
 
     return torch.from_numpy(encode_texts(np.asarray(data.inputs)))
+
+
+def embed(data: LabeledData) -> Embedded | None:
+    """What a sentence encoder reads in each text; None where there is none, or for data of another kind.
+
+    Raises:
+        DataError: texts without a single character.
+    """
+    if data.kind != "text" or text_encoder() != EMBEDDING:
+        return None
+    from gwa_attrib.datasets.embed_text import read_texts
+
+    return read_texts(np.asarray(data.inputs))
 
 
 def text_encoder() -> str:

@@ -7,6 +7,7 @@ from gwa_attrib.store.checkpoints import checkpoint_epoch
 from gwa_attrib.store.schema import (
     CHECKPOINTS,
     DUPLICATES,
+    EMBEDDINGS,
     EPOCHS,
     FEATURES,
     LAYERS,
@@ -60,5 +61,5 @@ def _files_of_run(root: Path) -> list[Path]:
     parts = [path for folder in folders for path in (root / folder).glob("*") if PartName.parse(path)]
     states = [path for path in (root / CHECKPOINTS).glob("*.pt") if checkpoint_epoch(path) is not None]
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
-    single = [root / name for name in (FEATURES, DUPLICATES, VERIFICATION, SAMPLES_FILE, RUN_FILE)]
+    single = [root / name for name in (FEATURES, EMBEDDINGS, DUPLICATES, VERIFICATION, SAMPLES_FILE, RUN_FILE)]
     return [*parts, *states, *halves, *single]

@@ -1,4 +1,4 @@
-"""What an audit keeps of where its samples lie: features under the head, and pairs of near-duplicates."""
+"""What an audit keeps of where its samples lie: features under the head, embeddings of texts, near-duplicates."""
 
 from pathlib import Path
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.run import Run
-from gwa_attrib.store.schema import DUPLICATES, FEATURES
+from gwa_attrib.store.schema import DUPLICATES, EMBEDDINGS, FEATURES
 
 PAIRS = pa.schema(
     [
@@ -31,13 +31,7 @@ def keep_features(root: Path, features: Float[np.ndarray, "sample feature"]) -> 
         RunError: it cannot be written.
     """
     largest = float(np.finfo(np.float16).max)
-    half = np.clip(features, -largest, largest).astype(np.float16)
-
-    def save(path: Path) -> None:
-        with path.open("wb") as stream:
-            np.save(stream, half, allow_pickle=False)
-
-    atomic_write(root, root / FEATURES, save)
+    _keep(root, FEATURES, np.clip(features, -largest, largest).astype(np.float16))
 
 
 def kept_features(run: Run) -> Float[np.ndarray, "sample feature"] | None:
@@ -46,18 +40,25 @@ def kept_features(run: Run) -> Float[np.ndarray, "sample feature"] | None:
     Raises:
         RunFormatError: the file is damaged, or of other samples.
     """
-    file = run.path / FEATURES
-    if not file.is_file():
-        return None
-    try:
-        found: Any = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise _damaged(file, f"{type(error).__name__}: {error}") from error
-    if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim != 2:
-        raise _damaged(file, f"no matrix of numbers: {type(found).__name__}")
-    if len(found) != len(run.sample_ids):
-        raise _damaged(file, f"{len(found)} rows for {len(run.sample_ids)} samples")
-    return np.asarray(found, dtype=np.float32)
+    return _kept(run, FEATURES)
+
+
+def keep_embeddings(root: Path, embedded: Float32[np.ndarray, "sample feature"]) -> None:
+    """Row i is the text of the sample with the i-th id.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    _keep(root, EMBEDDINGS, embedded)
+
+
+def kept_embeddings(run: Run) -> Float32[np.ndarray, "sample feature"] | None:
+    """What a sentence encoder read, or None where nothing was kept.
+
+    Raises:
+        RunFormatError: the file is damaged, or of other samples.
+    """
+    return _kept(run, EMBEDDINGS)
 
 
 def keep_duplicates(root: Path, pairs: pd.DataFrame) -> None:
@@ -86,6 +87,29 @@ def kept_duplicates(run: Run) -> pd.DataFrame | None:
     if not found[["sample_a", "sample_b"]].isin(run.sample_ids).all(axis=None):
         raise _damaged(file, "samples that the run does not have")
     return found
+
+
+def _keep(root: Path, name: str, rows: Float[np.ndarray, "sample feature"]) -> None:
+    def save(path: Path) -> None:
+        with path.open("wb") as stream:
+            np.save(stream, rows, allow_pickle=False)
+
+    atomic_write(root, root / name, save)
+
+
+def _kept(run: Run, name: str) -> Float32[np.ndarray, "sample feature"] | None:
+    file = run.path / name
+    if not file.is_file():
+        return None
+    try:
+        found: Any = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(file, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim != 2:
+        raise _damaged(file, f"no matrix of numbers: {type(found).__name__}")
+    if len(found) != len(run.sample_ids):
+        raise _damaged(file, f"{len(found)} rows for {len(run.sample_ids)} samples")
+    return np.asarray(found, dtype=np.float32)
 
 
 def _damaged(file: Path, found: str) -> RunFormatError:

@@ -9,6 +9,7 @@
     probe/epoch=00007-rank=00000-a0.parquet           one row per sample measured in evaluation mode
     checkpoints/epoch=00007.pt                        weights at the end of the epoch, where an audit kept them
     features.npy, duplicates.parquet                  features under the head, near-duplicates, where an audit kept them
+    embeddings.npy                                    what a sentence encoder read in texts, where an audit kept it
     verification.json                                 what training again with decisions showed, where it was measured
     epochs/epoch=00007-rank=00000-a0.parquet          one row: moments of the alignment, metrics, seconds
     _tmp/                                             half-written files, never read
@@ -30,6 +31,7 @@ LAYERS = "layers"
 PROBE = "probe"
 CHECKPOINTS = "checkpoints"
 FEATURES = "features.npy"
+EMBEDDINGS = "embeddings.npy"
 DUPLICATES = "duplicates.parquet"
 VERIFICATION = "verification.json"
 """What training again with decisions showed, where it was measured."""
