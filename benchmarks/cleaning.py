@@ -1,13 +1,13 @@
 """Does cleaning by one training help, and as much as cleaning by five?
 
     python benchmarks/cleaning.py --work FOLDER --json [--seeds 3] [--budget fast] [--only TEXT]
-        [--cifar10n NPZ] [--noisyag FOLDER] [--report reports/cleaning]
+        [--cifar10n NPZ] [--noisyag FOLDER] [--report reports/cleaning] [--earlier reports/cleaning/cleaning.json]
 
 Each cell is an audit of data with wrong labels. What its ranking calls an issue is dropped, or gets the proposed label;
 the same is done with cleanlab's issues, from the out-of-fold probabilities of five trainings. Each way is trained
 again, as often as there are seeds, beside the data as it is and beside as many samples dropped at random, with as many
 steps, and asked a test set that nobody has trained on. Every training leaves a file in FOLDER, so that a call that was
-cut off goes on. One thread per training.
+cut off goes on. With `--earlier`, other cells are taken from the result of an earlier call. One thread per training.
 """
 
 import argparse
@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--cifar10n")
     parser.add_argument("--noisyag", help="folder with noisyag_train.parquet and noisyag_test.parquet")
     parser.add_argument("--only", default="", help="cells whose name contains this")
+    parser.add_argument("--earlier", type=Path, help="cleaning.json of an earlier call")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
@@ -181,6 +182,11 @@ def main() -> None:
     torch.set_num_threads(1)
     options.work.mkdir(parents=True, exist_ok=True)
     result: dict[str, Any] = {"seeds": options.seeds, "budget": options.budget, "cells": {}}
+    if options.earlier:
+        earlier = json.loads(options.earlier.read_text(encoding="utf-8"))
+        if (earlier["seeds"], earlier["budget"]) != (options.seeds, options.budget):
+            parser.error(f"{options.earlier} is of {earlier['seeds']} seeds and the budget {earlier['budget']}")
+        result["cells"] = earlier["cells"]
     for name, read in cells(options).items():
         run, truth, test, seconds = audited(options.work / name, read, options.budget)
         errors = int((truth != run.labels).sum())

@@ -1,11 +1,12 @@
 """Which detector finds wrong labels, over data sets, kinds of wrong labels and seeds.
 
     python benchmarks/detection.py --work FOLDER --json [--seeds 3] [--workers 2] [--report reports/detection]
-        [--cifar10n NPZ] [--noisyag PARQUET] [--only TEXT] [--no-training]
+        [--cifar10n NPZ] [--noisyag PARQUET] [--only TEXT] [--no-training] [--earlier reports/detection/detection.json]
 
 Each cell is one audit, and what the peers need beside it: five trainings for cleanlab, two for area under the margin
 with threshold samples. All of it stays in FOLDER, so that a call that was cut off goes on, and that `--no-training`
-judges the cells that are there by the present code in minutes. One thread per training.
+judges the cells that are there by the present code in minutes. With `--earlier`, cells that are not in FOLDER are taken
+as an earlier call has judged them. One thread per training.
 """
 
 import argparse
@@ -113,6 +114,14 @@ def judge_all(folders: list[Path], workers: int) -> dict[str, dict[str, Any]]:
         return dict(zip((folder.name for folder in folders), found, strict=True))
 
 
+def earlier_cells(file: Path | None) -> dict[str, dict[str, Any]]:
+    """As they were judged then."""
+    if file is None:
+        return {}
+    cells: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["cells"]
+    return cells
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
@@ -122,6 +131,7 @@ def main() -> None:
     parser.add_argument("--noisyag")
     parser.add_argument("--only", default="", help="cells whose name contains this")
     parser.add_argument("--no-training", action="store_true")
+    parser.add_argument("--earlier", type=Path, help="detection.json of an earlier call")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
@@ -132,8 +142,10 @@ def main() -> None:
     if not options.no_training:
         train_all(todo, sources, options.work, options.workers)
     whole = [options.work / cell.name for cell in todo if (options.work / cell.name / "seconds.json").exists()]
-    found = judge_all(whole, options.workers)
-    result = {"summary": summarise(found), "missing": len(todo) - len(whole), "cells": found}
+    found = {**earlier_cells(options.earlier), **judge_all(whole, options.workers)}
+    in_order = [cell.name for cell in todo if cell.name in found]
+    found = {name: found[name] for name in (*in_order, *(sorted(found.keys() - set(in_order))))}
+    result = {"summary": summarise(found), "missing": len(todo) - len(in_order), "cells": found}
     if options.json:
         print(json.dumps(result))
     if options.report:
