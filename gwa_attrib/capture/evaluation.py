@@ -10,22 +10,27 @@ from torch import nn
 
 
 @contextmanager
-def undisturbed(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """`model` in training or evaluation mode inside the block; afterwards the mode of each module, all buffers and the
-    random numbers of torch, numpy and Python are as before."""
+def undisturbed(model: nn.Module, *, training: bool | None) -> Iterator[None]:
+    """`model` in training or evaluation mode inside the block, or with None in the modes it is in; afterwards the mode
+    of each module, all buffers and the random numbers of torch, numpy and Python are as before."""
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if training else []
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    places = [(module, dict(module._buffers)) for module in model.modules()]
     drawn = random.getstate(), np.random.get_state()
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices):
-        model.train(training)
+        if training is not None:
+            model.train(training)
         try:
             yield
         finally:
             for module, mode in modes:
                 module.training = mode
+            for module, held in places:
+                module._buffers.update(held)
             with torch.no_grad():
                 for buffer, before in buffers:
-                    buffer.copy_(before)
+                    if not torch.equal(buffer, before):
+                        buffer.copy_(before)
             random.setstate(drawn[0])
             np.random.set_state(drawn[1])

@@ -67,7 +67,9 @@ class BackwardPass:
             self._tensors.handles += self._totals.listen(lambda: self._over)
         counts.update(elsewhere)
         missing = [name for name in self._plan.parameters if name not in counts]
-        shared = [use for use in uses if self._layout(use) is Layout.SHARED]
+        for use in uses:
+            use.layout = self._layout(use)
+        shared = [use for use in uses if use.layout is Layout.SHARED]
         if missing or shared or totals:
             parents = parents_of([root])
             if mixing is not None or totals:
@@ -91,20 +93,22 @@ class BackwardPass:
             raise no_layout(use.name, use.input_shape, self.samples)
         return layout
 
-    def came_back(self, use: LayerUse, grad: Tensor, x: Tensor | None = None) -> Gradients:
+    def came_back(
+        self, use: LayerUse, grad: Tensor, x: Tensor | None = None, x_grad: Tensor | None = None
+    ) -> Gradients:
         """The gradient of a layer's output is there. `x` is the input, where the use did not keep it.
 
         Gives the sums of the per-sample gradients over the samples, if `x` is given and they were formed.
         """
         if self._over:
             raise second_gradient(use.name)
-        layout = self._layout(use) if self.samples else Layout.SHARED
+        layout = (use.layout or self._layout(use)) if self.samples else Layout.SHARED
         if layout is Layout.SHARED:
             return {}
         self._known.learn(use.key, layout, self.samples)
         if self._totals is not None and grad.dtype in (torch.bfloat16, torch.float16):
             self._totals.half = True
-        return self._measure(use, use.operands(self.samples, layout, grad, x), summed=x is not None)
+        return self._measure(use, use.operands(self.samples, layout, grad, x, x_grad), summed=x is not None)
 
     def _measure(self, use: LayerUse, operands: Operands, *, summed: bool = False) -> Gradients:
         names = self._plan.parameters_of(use.name)

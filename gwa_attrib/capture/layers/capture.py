@@ -23,18 +23,8 @@ from gwa_attrib.capture.layers.plan import Plan
 from gwa_attrib.capture.layers.rule import Gradients, Part
 from gwa_attrib.capture.layers.shared_weights import SharedUse
 from gwa_attrib.capture.layers.swap import can_swap, swapped
-from gwa_attrib.capture.layers.use import LayerUse
+from gwa_attrib.capture.layers.use import INPUT_OF, LayerUse, own_value
 from gwa_attrib.errors import LayerError
-
-
-def own_value(out: Tensor) -> Tensor:
-    """The tensor to hang a hook on: of an output that is a reshaped view the tensor below.
-
-    An operation in place on a view gives it another place in the graph, and hooks on the view are never called.
-    """
-    base = out._base
-    same = base is not None and base.grad_fn is not None and base.numel() == out.numel()
-    return base if same and base.is_contiguous() and out.is_contiguous() else out  # type: ignore[union-attr,return-value]
 
 
 class LayerCapture:
@@ -47,6 +37,8 @@ class LayerCapture:
         self.always = False
         """Capture in evaluation mode too: for the check."""
         self.paused = False
+        self.deaf = False
+        """Let gradients pass unheard; forward passes are watched as ever."""
         self.swaps = True
         """Let the weight gradients of convolutions come from their per-sample gradients."""
         self.trains: Callable[[], bool] = lambda: model.training
@@ -113,18 +105,32 @@ class LayerCapture:
         if swap:
             return swapped(module, x, out, lambda x, delta: self._came_back(use, delta.detach(), x.detach()))  # type: ignore[arg-type]
 
-        def arrived(grad: Tensor) -> None:
-            self._came_back(use, grad.detach().reshape(use.output_shape))
-
-        own_value(out).register_hook(arrived)  # type: ignore[no-untyped-call]
+        self._listen(use, own_value(out))
         return None
+
+    def _listen(self, use: LayerUse, out: Tensor) -> None:
+        def arrived(grad: Tensor, x_grad: Tensor | None = None) -> None:
+            self._came_back(use, grad.detach().reshape(use.output_shape), x_grad=x_grad)
+
+        if not use.takes_input_gradient:
+            out.register_hook(arrived)  # type: ignore[no-untyped-call]
+            return
+        node: Any = out.grad_fn
+        which = INPUT_OF[node.name()]
+
+        def went_back(of_inputs: tuple[Tensor | None, ...], of_output: tuple[Tensor | None, ...]) -> None:
+            if of_output[0] is not None:
+                x_grad = of_inputs[which]
+                arrived(of_output[0], None if x_grad is None else x_grad.detach())
+
+        node.register_hook(went_back)
 
     def ready_for_check(self) -> None:
         """Called when the model has been put in evaluation mode for the check."""
 
-    def run_backward(self, loss: Tensor) -> None:
-        """A backward pass that leaves the parameters' gradients alone: for the check."""
-        torch.autograd.grad(loss, list(self.plan.parameters.values()), allow_unused=True)
+    def run_backward(self, loss: Tensor, *, again: bool = False) -> None:
+        """A backward pass that leaves the parameters' gradients alone: for the check. `again`: others will follow."""
+        torch.autograd.grad(loss, list(self.plan.parameters.values()), allow_unused=True, retain_graph=again)
 
     def explain(self, error: Exception) -> LayerError | None:
         """What an error of torch in the forward pass means, if it comes from the capture."""
@@ -147,8 +153,10 @@ class LayerCapture:
         self._batch_norms.judge({use.name for use in alive} | self._ran_elsewhere)
         self._pass.begin(root, alive, elsewhere, totals=totals, mixing=self._batch_norms.mixing)
 
-    def _came_back(self, use: LayerUse, grad: Tensor, x: Tensor | None = None) -> Gradients:
-        if not self._active or self.paused:
+    def _came_back(
+        self, use: LayerUse, grad: Tensor, x: Tensor | None = None, x_grad: Tensor | None = None
+    ) -> Gradients:
+        if not self._active or self.paused or self.deaf:
             return {}
         if self._pass is None:
             raise LayerError(
@@ -156,7 +164,7 @@ class LayerCapture:
                 found=f"that of {use.name!r} first",
                 todo="Name the head with head=..., and record only layers below it: layers=[...].",
             )
-        return self._pass.came_back(use, grad, x)
+        return self._pass.came_back(use, grad, x, x_grad)
 
     def take(self) -> dict[str, Part]:
         """Product and squared norm of each parameter that got a gradient since the last call, by its name.

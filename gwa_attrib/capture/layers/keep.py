@@ -21,15 +21,31 @@ class _Keeper(torch.autograd.Function):
         raise NotImplementedError("kept tensors are no part of the loss")
 
 
+def packs() -> bool:
+    """Whether hooks on saved tensors (checkpointing, `save_on_cpu`) are in force."""
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return top is None or top(False) is not None
+
+
 class Kept:
-    """Some tensors, detached; `read` gives them back once, or None if one was overwritten meanwhile."""
+    """Some tensors, detached; `read` gives them back once, or None if one was overwritten meanwhile.
+
+    A node of autograd's keeps them only where hooks on saved tensors are in force: it costs more than the reference.
+    """
 
     def __init__(self, *tensors: Tensor) -> None:
-        with torch.enable_grad():
-            anchor = torch.empty((), requires_grad=True)
-            self._node = _Keeper.apply(anchor, *(tensor.detach() for tensor in tensors)).grad_fn  # type: ignore[no-untyped-call]
+        self._tensors = tuple(tensor.detach() for tensor in tensors)
+        self._node: Any = None
+        if packs():
+            with torch.enable_grad():
+                anchor = torch.empty((), requires_grad=True)
+                self._node = _Keeper.apply(anchor, *self._tensors).grad_fn  # type: ignore[no-untyped-call]
+            self._tensors = ()
+        self._versions = [tensor._version for tensor in self._tensors]
 
     def read(self) -> tuple[Tensor, ...] | None:
+        if self._node is None:
+            return self._tensors if [tensor._version for tensor in self._tensors] == self._versions else None
         try:
             return tuple(self._node.saved_tensors)
         except RuntimeError as error:

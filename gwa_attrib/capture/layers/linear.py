@@ -33,7 +33,7 @@ def without_gradient(positions: int, module: nn.Linear) -> bool:
 
 
 def needs_output(module: nn.Linear, x: Tensor, out: Tensor) -> bool:
-    """For the product; positions are guessed, as the number of samples is not known in the forward pass."""
+    """For the product, ⟨δ, out - bias⟩ = ⟨∂ℓ/∂x, x⟩; positions are guessed, as samples are not known going forward."""
     return without_gradient(x.shape[1:-1].numel(), module)
 
 
@@ -43,18 +43,26 @@ def norms(module: nn.Linear, operands: Operands, sums: Gradients | None = None) 
     positions = x.shape[1]
     if not without_gradient(positions, module):
         return parts_of_gradients(RULE, module, operands, sums=sums)
-    bias = None if module.bias is None else module.bias.detach().to(x.dtype)
-    out = F.linear(x, module.weight.detach().to(x.dtype), bias) if operands.out is None else operands.out.view_as(delta)
-    dot = (delta * out).sum(dim=(1, 2))
     of_delta = delta.square().sum(dim=(1, 2)) if positions == 1 else None
     parts = {}
-    if bias is not None:
+    if module.bias is not None:
         total = delta[:, 0] if positions == 1 else delta.sum(dim=1)
         of_total = total.square().sum(dim=1) if of_delta is None else of_delta
-        parts["bias"] = Part(total @ bias, of_total)
-        dot = dot - parts["bias"].dot
+        parts["bias"] = Part(total @ module.bias.detach().to(x.dtype), of_total)
     squared_norm = outer_squared_norm(x, delta) if of_delta is None else of_delta * x.square().sum(dim=(1, 2))
-    return {"weight": Part(dot, squared_norm), **parts}
+    return {"weight": Part(_product(module, operands, parts.get("bias")), squared_norm), **parts}
+
+
+def _product(module: nn.Linear, operands: Operands, of_bias: Part | None) -> Tensor:
+    """⟨∂ℓ/∂W, W⟩ from what is at hand."""
+    if operands.x_grad is not None:
+        return (operands.x * operands.x_grad).flatten(1).sum(dim=1)
+    out, x = operands.out, operands.x
+    if out is None:
+        out = F.linear(x, module.weight.detach().to(x.dtype))
+        of_bias = None
+    dot = (operands.delta * out).flatten(1).sum(dim=1)
+    return dot if of_bias is None else dot - of_bias.dot
 
 
 RULE = Rule(kinds=(nn.Linear,), gradient=gradient, norms=norms, needs_output=needs_output)

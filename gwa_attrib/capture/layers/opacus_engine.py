@@ -104,14 +104,14 @@ class OpacusCapture(LayerCapture):
         for module in self._modules.values():
             module.training = True  # Opacus ignores layers in evaluation mode; for these the flag changes nothing else
 
-    def run_backward(self, loss: Tensor) -> None:
+    def run_backward(self, loss: Tensor, *, again: bool = False) -> None:
         """Opacus' hooks fire in a whole backward pass only: the gradients are put aside meanwhile."""
         parameters = list(self._model.parameters())
         before = [parameter.grad for parameter in parameters]
         for parameter in parameters:
             parameter.grad = None
         try:
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward(retain_graph=again)  # type: ignore[no-untyped-call]
         finally:
             for parameter, gradient in zip(parameters, before, strict=True):
                 parameter.grad = gradient
@@ -202,8 +202,9 @@ def _hooks_class(base: Any) -> Any:
                 super().capture_activations_hook(*args, **kwargs)
 
         def capture_backprops_hook(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
-            if not self._capture.paused and getattr(module, "activations", None):
+            capture = self._capture
+            if not (capture.paused or capture.deaf) and getattr(module, "activations", None):
                 super().capture_backprops_hook(module, *args, **kwargs)
-                self._capture.consume(module)
+                capture.consume(module)
 
     return LayerByLayer

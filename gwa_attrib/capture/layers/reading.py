@@ -17,7 +17,7 @@ def read_groups(plan: Plan, parts: Mapping[str, Part], scale: Tensor) -> GroupGr
     `scale` as for `group_gradient`, ``[sample]``.
     """
     group = {name: column for column, members in enumerate(plan.groups.values()) for name in members}
-    sizes = [torch.linalg.vector_norm(p.detach().float()) for p in plan.parameters.values()]
+    sizes = torch._foreach_norm([p.detach().float() for p in plan.parameters.values()])
     weight = _by_group(torch.stack(sizes).square(), tuple(group[name] for name in plan.parameters), len(plan.groups))
     columns = tuple(group[name] for name in parts)
     product, square = (

@@ -28,11 +28,16 @@ class Operands:
     """Output; None where it was not kept or has been overwritten."""
     coefficient: Tensor | None = None
     """Factor of each lookup in a bag of embeddings, ``[sample, position]``."""
+    x_grad: Tensor | None = None
+    """∂ℓ/∂x that this use contributes, in the shape of `x`; None where it is not at hand."""
+    statistics: tuple[Tensor, ...] = ()
+    """What the forward pass computed on the way, ``[sample, position, ...]``; () where it is not at hand."""
 
     def rows(self, part: slice) -> "Operands":
         """Of some samples."""
-        out, coefficient = (None if t is None else t[part] for t in (self.out, self.coefficient))
-        return Operands(self.x[part], self.delta[part], out, coefficient)
+        out, coefficient, x_grad = (None if t is None else t[part] for t in (self.out, self.coefficient, self.x_grad))
+        statistics = tuple(t[part] for t in self.statistics)
+        return Operands(self.x[part], self.delta[part], out, coefficient, x_grad, statistics)
 
 
 class Part(NamedTuple):
@@ -68,7 +73,9 @@ class Rule:
     event: Callable[[Any, Tensor], int] = event_of_last_dimension
     """How many trailing dimensions of the input belong to one application."""
     needs_output: Callable[[Any, Tensor, Tensor], bool] = lambda module, x, out: False
-    """Whether `norms` is cheaper with the layer's output at hand."""
+    """Whether `norms` is cheaper with the layer's output at hand, or with the gradient of its input."""
+    statistics: Callable[[Any], tuple[Tensor, ...]] = lambda node: ()
+    """What to read from the node of the layer's output in the autograd graph: leading dimensions as of the input."""
     refuses: Callable[[Any], str | None] = lambda module: None
     """Why this very layer cannot be measured, if it cannot."""
     unpack: Callable[[Any, tuple[Any, ...], Mapping[str, Any]], tuple[Tensor, ...]] | None = None
