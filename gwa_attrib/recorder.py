@@ -31,6 +31,7 @@ from gwa_attrib.capture.arguments import (
 )
 from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.checks import due, measure, verify
+from gwa_attrib.capture.compiling import explain_full_graph
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
 from gwa_attrib.capture.layer_recording import LayerRecording
 from gwa_attrib.capture.learning_rate import learning_rate, optimizer_facts
@@ -112,6 +113,7 @@ class Recorder:
                 "open epoch, which are not in the run. Call end_epoch() before the `with` block ends.",
                 stacklevel=2,
             )
+        explain_full_graph(error)
 
     def batches(self, loader: DataLoader[Any]) -> Batches:
         """The batches of `loader`, unchanged; the ids of their samples travel with them to the next `step`.

@@ -4,6 +4,7 @@ import gc
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import layer_loops as loops
 import pytest
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from layer_loops import BATCHES, SAMPLES, Trial
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
+
+from gwa_attrib.errors import LayerError
 
 CURE = r"use_reentrant=False|checkpoint|layers=\["
 
@@ -107,7 +110,7 @@ AWKWARD: dict[str, Callable[[], Parts]] = {
 modes = pytest.mark.parametrize("reentrant", [False, True], ids=["not reentrant", "reentrant"])
 
 
-def trial(path: Path, parts: Callable[[], Parts], reentrant: bool | None) -> Trial:
+def trial(path: Path, parts: Callable[[], Parts], reentrant: bool | None, **options: Any) -> Trial:
     def make() -> nn.Module:
         torch.manual_seed(0)
         return Checkpointed(*parts(), reentrant)
@@ -115,7 +118,7 @@ def trial(path: Path, parts: Callable[[], Parts], reentrant: bool | None) -> Tri
     x = {nn.Conv2d: loops.images}.get(type(parts()[0]))
     if x is None:
         x = loops.vectors if isinstance(parts()[2], nn.Linear) else loops.sequences
-    case = Trial(path, make, x())
+    case = Trial(path, make, x(), **options)
     case._twin.reentrant = None
     return case
 
@@ -156,6 +159,22 @@ def test_after_the_first_batch_a_refused_checkpoint_is_still_refused(
             case.epochs([[0, 1, 2], *BATCHES, [5]], 1)
 
         case.right_or_refused(train, CURE)
+
+
+@modes
+@pytest.mark.parametrize("layers", ["attention", "raw parameters"])
+def test_parameters_that_are_refused_in_a_checkpoint_are_so_with_a_cure_that_helps(
+    tmp_path: Path, layers: str, reentrant: bool
+) -> None:
+    """Out of the checkpoint, or left out; the other kind of checkpoint would not help."""
+    with trial(tmp_path / "run", AWKWARD[layers], reentrant) as case:
+        with pytest.raises(LayerError, match=r"out of the checkpoint.*layers=|layers=.*out of the checkpoint") as error:
+            case.epochs(BATCHES, 1)
+        assert "use_reentrant" not in str(error.value)
+    for name, mode, recorded in (("out of it", None, "all"), ("left out", reentrant, ["stem", "head"])):
+        with trial(tmp_path / name, AWKWARD[layers], mode, layers=recorded) as case:
+            case.epochs(BATCHES, 1)
+        case.check()
 
 
 class InPieces(nn.Module):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from layer_loops import BATCHES, KINDS, Trial
 from torch import nn
 
+from gwa_attrib.errors import RecordingError
 from gwa_attrib.recording import record
 
 # torch's compiler warns about itself: a tensor between two graphs is looked at for a gradient.
@@ -153,3 +154,25 @@ def test_the_check_of_the_first_batch_is_not_compiled(tmp_path: Path) -> None:
         train(case, torch.compile(case.model, backend=backend))
     functions = [name for text in traced for name in ("linspace", "square", "isfinite") if name in text]
     assert functions == []
+
+
+@pytest.mark.parametrize("layers", ["head", "all"])
+@pytest.mark.parametrize("how", ["after", "passed", "in place"])
+def test_a_full_graph_is_refused_with_the_cure(tmp_path: Path, how: str, layers: str) -> None:
+    model = loops.mlp()
+    x, y = loops.vectors(), loops.labels()
+
+    def train(path: Path, **options: Any) -> None:
+        given = torch.compile(model, backend="eager", **options) if how == "passed" else model
+        with record(given, path, num_samples=len(y), layers=layers) as recorder:
+            compiled = torch.compile(model, backend="eager", **options) if how == "after" else given
+            if how == "in place":
+                model.compile(backend="eager", **options)
+            F.cross_entropy(compiled(x), y).backward()
+            recorder.step(y, sample_ids=range(len(y)))
+            recorder.end_epoch()
+
+    with pytest.raises(RecordingError, match="without fullgraph=True"):
+        train(tmp_path / "refused", fullgraph=True)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    train(tmp_path / "run")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from gwa_attrib.capture.compiling import untraced
 from gwa_attrib.capture.head import HeadBatch, HeadCapture
 from gwa_attrib.capture.hook import Hook
 from gwa_attrib.capture.layer_buffer import LayerBuffer
@@ -47,7 +48,7 @@ class LayerRecording:
 
     def __enter__(self) -> "LayerRecording":
         self._capture.__enter__()
-        before = torch.compiler.disable(lambda _, args, kwargs: self.before_forward(args, kwargs))  # type: ignore[no-untyped-call]
+        before = untraced(lambda _, args, kwargs: self.before_forward(args, kwargs))
         self._handle = self._model.register_forward_pre_hook(Hook(before), prepend=True, with_kwargs=True)
         return self
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
+from gwa_attrib.capture.compiling import untraced
 from gwa_attrib.capture.hook import Hook
 from gwa_attrib.capture.layers.arrange import Known
 from gwa_attrib.capture.layers.backward_pass import BackwardPass
@@ -23,7 +24,7 @@ from gwa_attrib.capture.layers.plan import Plan
 from gwa_attrib.capture.layers.rule import Gradients, Part
 from gwa_attrib.capture.layers.shared_weights import SharedUse
 from gwa_attrib.capture.layers.swap import can_swap, swapped
-from gwa_attrib.capture.layers.use import INPUT_OF, LayerUse, own_value
+from gwa_attrib.capture.layers.use import INPUT_OF, LayerUse, own_value, second_gradient
 from gwa_attrib.errors import LayerError
 
 
@@ -85,8 +86,7 @@ class LayerCapture:
         def went_forward(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
             return self.went_forward(name, module, args, kwargs, output)
 
-        # A compiled model runs this as it stands, and nothing of it is traced.
-        return Hook(torch.compiler.disable(went_forward))  # type: ignore[no-untyped-call]
+        return Hook(untraced(went_forward))
 
     def went_forward(
         self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any
@@ -103,7 +103,7 @@ class LayerCapture:
         use = LayerUse(name, module, self.plan.rules[name], args, kwargs, out, keep=not swap)
         self._uses.append(weakref.ref(use))  # alive as long as the graph is
         if swap:
-            return swapped(module, x, out, lambda x, delta: self._came_back(use, delta.detach(), x.detach()))  # type: ignore[arg-type]
+            return swapped(module, x, out, lambda x, delta: self._came_back(use, delta, x))  # type: ignore[arg-type]
 
         self._listen(use, own_value(out))
         return None
@@ -158,6 +158,8 @@ class LayerCapture:
     ) -> Gradients:
         if not self._active or self.paused or self.deaf:
             return {}
+        if self._pass is None and use.spent:
+            raise second_gradient(use.name)
         if self._pass is None:
             raise LayerError(
                 expected="the gradient of the head's output to come before those of other layers",

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from gwa_attrib.capture.layers.convolution import geometry, prefers_gram
 
@@ -46,10 +45,12 @@ class _PerSampleConvolution(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        sums = ctx.came_back(x, delta)
+        with torch.no_grad():
+            sums = ctx.came_back(x.detach(), delta.detach())
+        if torch.is_grad_enabled():  # create_graph=True: of the library's own kernel, which has a derivative
+            sums = {}
         shape = geometry(ctx.module)
         need_x, need_weight, need_bias, _ = ctx.needs_input_grad
         dims = len(shape.kernel)

@@ -50,7 +50,8 @@ class LayerUse:
         self.name, self.module, self.rule = name, module, rule
         self.key = name
         """Of this call, where the layer is called more than once."""
-        self._spent = False
+        self.spent = False
+        """Whether its gradient has been taken in."""
         self.layout: Layout | None = None
         """Where the samples are, once it is settled."""
         inputs = rule.unpack(module, args, kwargs) if rule.unpack else (args[0] if args else kwargs["input"],)
@@ -84,7 +85,7 @@ class LayerUse:
 
         With `Layout.SHARED`, `delta` is per sample already: ``[sample, *output_shape]``.
         """
-        if self._spent:
+        if self.spent:
             raise second_gradient(self.name)
         inputs = (x,) if x is not None else self._inputs.read() if self._inputs is not None else None
         if inputs is None:
@@ -97,7 +98,7 @@ class LayerUse:
         statistics = self._statistics
         self._inputs = self._out = None
         self._statistics = ()
-        self._spent = True
+        self.spent = True
         if layout is Layout.SHARED:
             flat = delta.reshape(samples, -1, *self.output_shape[self.lead :])
             spread = [
@@ -122,8 +123,11 @@ def second_gradient(name: str) -> StepOrderError:
     """The error of a layer or parameter whose gradient comes back twice."""
     return StepOrderError(
         expected=f"{name!r} to get its gradient once between two steps",
-        found="a second gradient, from another backward pass or from reentrant checkpointing",
-        todo="Call recorder.step(targets) after each backward pass; use checkpoint(..., use_reentrant=False).",
+        found="a second gradient, from another backward pass, a penalty on gradients (create_graph=True) or reentrant "
+        "checkpointing",
+        todo="Call recorder.step(targets) after each backward pass; let the penalty go backward after that, from a "
+        "forward pass of its own in evaluation mode; use checkpoint(..., use_reentrant=False), or leave the layer out: "
+        "layers=[...].",
     )
 
 
