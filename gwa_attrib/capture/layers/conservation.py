@@ -32,7 +32,7 @@ class Totals:
                 return
             parameter = self._parameters[name].detach()
             grad = grad.detach().to_dense() if grad.is_sparse else grad.detach()
-            product = torch.sum(grad.float() * parameter.float())
+            product = torch.dot(grad.float().reshape(-1), parameter.float().reshape(-1))
             self._products[name] = self._products.get(name, torch.zeros_like(product)) + product
 
         return arrived

@@ -36,12 +36,13 @@ def group_norm(module: nn.GroupNorm, operands: Operands) -> Gradients:
     """As `per_channel`. With the statistics at hand, from Σ δ·x and Σ δ alone: ``(Σ δx - mean·Σ δ) / σ``."""
     if not operands.statistics:
         return per_channel(group_normalized)(module, operands)
-    channels = operands.x.shape[:3]
-    x, delta = operands.x.reshape(*channels, -1), operands.delta.reshape(*channels, -1)
-    total = delta.sum(dim=3)
-    each = channels[2] // module.num_groups
-    mean, rstd = (t.to(x.dtype).repeat_interleave(each, dim=2) for t in operands.statistics)
-    return {"weight": (((x * delta).sum(dim=3) - mean * total) * rstd).sum(dim=1), "bias": total.sum(dim=1)}
+    samples, images, channels = operands.x.shape[:3]
+    grouped = samples, images, module.num_groups, channels // module.num_groups, -1
+    x, delta = operands.x.reshape(grouped), operands.delta.reshape(grouped)
+    mean, rstd = (t.to(x.dtype).unsqueeze(3) for t in operands.statistics)
+    total = delta.sum(dim=4)
+    weight = ((x * delta).sum(dim=4) - mean * total) * rstd
+    return {"weight": weight.flatten(2).sum(dim=1), "bias": total.flatten(2).sum(dim=1)}
 
 
 def per_channel(normalize: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Operands], Gradients]:
