@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -113,6 +114,7 @@ class BackwardPass:
     def _measure(self, use: LayerUse, operands: Operands, *, summed: bool = False) -> Gradients:
         names = self._plan.parameters_of(use.name)
         if any(name in self._several for name in names):
+            operands = replace(operands, out=None, x_grad=None)  # which no gradient is formed from
             for name, own in names.items():
                 self._uses.setdefault(name, []).append(SharedUse(use.rule, use.module, own, operands))
             return {}
