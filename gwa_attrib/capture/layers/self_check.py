@@ -103,7 +103,7 @@ def _ways(
     model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int
 ) -> Iterator[Callable[[], list[Deviation]]]:
     yield lambda: in_one_graph(model, capture, inputs, size)
-    yield lambda: alone(model, capture, inputs, size)  # reentrant checkpoints, outputs in another order
+    yield lambda: alone(model, capture, inputs, size)  # reentrant checkpoints, other outputs, overflow
     yield lambda: in_one_graph(model, capture, inputs, size, whole=True)  # inputs that cannot be sliced
 
 

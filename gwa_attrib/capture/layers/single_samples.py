@@ -84,6 +84,8 @@ def in_one_graph(
         capture.deaf = True
         losses = [_loss(output, slice(i, i + 1)) for i in range(size)]
         loop = [_products(_gradients(loss, parameters, again=True), parameters) for loss in losses]
+    if not torch.tensor(loop).isfinite().all():
+        raise ValueError("a sample's gradient overflows as the model trains")
     return _deviations(capture, loop, parts)
 
 
