@@ -57,7 +57,7 @@ SIGNATURES: dict[str, str] = {
     "record": "model path * num_samples class_names=None head=None layers='head' "
     "engine='auto' optimizer=None label_smoothing=0.0 "
     "class_weight=None signals=None probe=None probe_model=None probe_forward=None measures=() "
-    "keys=None columns=None config=None overwrite=False",
+    "keys=None columns=None config=None overwrite=False resume=False",
     "attribute": "model loss train query method='tracin' * layers='head' checkpoints=None batch_size=256 "
     "forward=None seed=0 **options",
     "self_influence": "model loss train method='tracin' * layers='head' checkpoints=None batch_size=256 "
@@ -96,6 +96,7 @@ SIGNATURES: dict[str, str] = {
     "Recorder.step": "self targets sample_ids=None",
     "Recorder.end_epoch": "self * probe=None **metrics",
     "Recorder.epochs": "self",
+    "Recorder.rewind": "self epoch",
     "Run.trajectory": "self name layer=None * table='observations'",
     "Run.epochs": "self",
     "Run.observations": "self columns=None * epoch=None table='observations'",

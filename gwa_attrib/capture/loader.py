@@ -116,6 +116,14 @@ class Batches:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[Any]:
-        for positions, batch in self._loader:
-            self._announce(self._lookup[positions])
+        for ids, batch in self.with_ids():
+            self._announce(ids)
             yield batch
+
+    def with_ids(self) -> Iterator[tuple[Tensor, Any]]:
+        """``(sample ids, batch)``, announced to nobody: for a training that reads batches ahead of their step."""
+        return map(self._resolve, iter(self._loader))
+
+    def _resolve(self, item: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+        positions, batch = item
+        return self._lookup[positions], batch
