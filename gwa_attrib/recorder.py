@@ -68,7 +68,7 @@ class Recorder:
         self._writer, self._capture, self._samples = writer, capture, samples
         self._layers, self._probe = layers, probe
         self._rows: dict[int, list[Row]] = {}
-        self._signals, self._optimizer = signals, optimizer
+        self._signals, self.optimizer = signals, optimizer
         self._loss: dict[str, Any] = {"label_smoothing": label_smoothing, "class_weight": class_weight}
         self._buffer = EpochBuffer()
         self._measured: list[Tensor] = []
@@ -169,7 +169,7 @@ class Recorder:
             )
             if self._layers is not None:
                 self._layers.record(batch, targets, ids, self._step, **self._loss)
-        self._buffer.append(observation, ids, self._step, learning_rate(self._optimizer, batch.head.weight))
+        self._buffer.append(observation, ids, self._step, learning_rate(self.optimizer, batch.head.weight))
         self._step += 1
         self._epoch_step += 1
 
@@ -194,7 +194,7 @@ class Recorder:
         check_loss(**self._loss, classes=classes)
         self._samples.num_classes = classes
         facts = {"head": batch.name, "head_features": batch.features.shape[1], "class_names": names}
-        self._writer.update_info({**facts, "optimizer": optimizer_facts(self._optimizer, batch.head.weight)})
+        self._writer.update_info({**facts, "optimizer": optimizer_facts(self.optimizer, batch.head.weight)})
         self._met_head = True
 
     def end_epoch(self, *, probe: DataLoader[Any] | None = None, **metrics: Any) -> EpochSummary:

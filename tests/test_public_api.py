@@ -68,6 +68,8 @@ SIGNATURES: dict[str, str] = {
     "EarlyStopping": "recorder rule=None * mode='scratch' patience=None epochs=None metric='val_accuracy' model=None",
     "EarlyStopping.update": "self",
     "EarlyStopping.restore": "self",
+    "EarlyStopping.state_dict": "self",
+    "EarlyStopping.load_state_dict": "self state",
     "compare": "run truth methods=None * draws=1000 patience=None removal=() seeds=3 workers=1",
     "MethodComparison": "table skipped scores is_error known facts drawn removal=None",
     "MethodComparison.write": "self folder",
