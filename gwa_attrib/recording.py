@@ -136,4 +136,5 @@ def record(
     )
     if resume:
         recorder.rewind(whole_epochs(writer.path))
+        writer.update_info({})
     return recorder

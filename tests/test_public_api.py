@@ -218,6 +218,7 @@ def in_a_new_process(code: str) -> Any:
 
 
 HEAVY = {"matplotlib", "jinja2", "sklearn", "opacus", "pandas", "pyarrow", "duckdb", "scipy", "PIL", "typer"}
+HEAVY |= {"lightning", "pytorch_lightning", "transformers", "accelerate", "skorch", "datasets"}
 
 
 def test_importing_costs_nothing_heavy() -> None:

@@ -182,6 +182,7 @@ def test_another_recording_does_not_go_on_here(tmp_path: Path, named: str) -> No
     with pytest.raises(InputError, match=named):
         record(Classifier(), tmp_path / "run", **{"num_samples": SAMPLES, "resume": True, **OTHER[named]})
     loops.same_observations(open_run(tmp_path / "run"), before)
+    assert open_run(tmp_path / "run").info == before.info
 
 
 def test_a_checkpoint_of_later_than_the_run_is_refused(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ class RunWriter:
 
     @classmethod
     def go_on(cls, path: str | Path, info: Mapping[str, Any]) -> "RunWriter":
-        """Write on to the run that is in the folder; a new one where there is none.
+        """Write on to the run that is in the folder, whose run.json changes with the next update; a new one where there
+        is none.
 
         Raises:
             InputError: the run was begun with other settings than `info` says.
@@ -62,9 +63,8 @@ class RunWriter:
             return cls.create(root, info)
         found = read_info(root)
         check_same(found, info)
-        writer = cls(root, {**found, "config": info["config"] or found["config"]})
-        writer.update_info({"status": "recording", "attempts": found.get("attempts", 1) + 1})
-        return writer
+        again = {"status": "recording", "attempts": found.get("attempts", 1) + 1}
+        return cls(root, {**found, **again, "config": info["config"] or found["config"]})
 
     @property
     def attempt(self) -> int:
