@@ -1,10 +1,12 @@
 """A loop of one's own, and what the tests compare with it."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import loops
+import pytest
 import torch
 import torch.nn.functional as F
 from loops import SAMPLES, Classifier
@@ -14,6 +16,11 @@ from gwa_attrib.recording import record
 from gwa_attrib.store import Run, open_run
 
 EPOCHS = 3
+
+
+def needs(package: str, extra: str) -> pytest.MarkDecorator:
+    """Skips a module's tests without importing the package, which takes seconds, where they are collected."""
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"needs the extra {extra}")
 
 
 def plain_run(path: Path, epochs: int = EPOCHS, *, seed: int = 1, **options: Any) -> tuple[Run, nn.Module]:

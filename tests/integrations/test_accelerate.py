@@ -11,16 +11,18 @@ from loops import SAMPLES, Classifier
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
-from integrations.plain import plain_run, plain_training, same_weights
+from integrations.plain import needs, plain_run, plain_training, same_weights
 
-accelerate = pytest.importorskip("accelerate", reason="needs the extra hf")
+pytestmark = needs("accelerate", "hf")
 
 
 def train(path: Path | None, *, accumulate: int = 1, epochs: int = 3, **options: Any) -> Any:
     """The weights after a training of the prepared loop; recorded if there is a path."""
+    from accelerate import Accelerator
+
     from gwa_attrib.integrations.accelerate import batches
 
-    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=accumulate)
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulate)
     model = Classifier(dropout=0.2)
     model, optimizer, loader = accelerator.prepare(
         model, loops.sgd(model), loops.loader(shuffle=True, **options.pop("loader", {}))
@@ -65,11 +67,13 @@ def test_it_is_trained_as_without_recording(accumulate: int, tmp_path: Path) -> 
 
 
 def test_a_loader_that_is_not_prepared_is_refused(tmp_path: Path) -> None:
+    from accelerate import Accelerator
+
     from gwa_attrib.integrations.accelerate import batches
 
     with gwa.record(Classifier(), tmp_path / "run", num_samples=SAMPLES) as recorder:
         with pytest.raises(InputError, match=r"accelerator\.prepare"):
             next(batches(recorder, loops.loader()))
-        prepared = accelerate.Accelerator(cpu=True).prepare(loops.loader())
+        prepared = Accelerator(cpu=True).prepare(loops.loader())
         with pytest.raises(InputError, match=r"integrations\.accelerate"):
             recorder.batches(prepared)

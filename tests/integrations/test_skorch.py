@@ -11,9 +11,9 @@ from torch import nn
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, RunExistsError
-from integrations.plain import EPOCHS, plain_run, same_weights
+from integrations.plain import EPOCHS, needs, plain_run, same_weights
 
-skorch = pytest.importorskip("skorch", reason="needs the extra skorch")
+pytestmark = needs("skorch", "skorch")
 
 
 class Softmax(Classifier):
@@ -25,6 +25,8 @@ class Softmax(Classifier):
 
 def fitted(callbacks: list[Any], module: Any = Classifier, *, epochs: int = EPOCHS, **options: Any) -> Any:
     """A net after a training with the seed of the plain loop."""
+    import skorch
+
     criterion = nn.NLLLoss if module is Softmax else nn.CrossEntropyLoss
     settings = {
         "module__dropout": 0.2,
@@ -67,22 +69,26 @@ def test_the_numbers_and_the_weights_are_those_of_a_plain_loop(tmp_path: Path) -
 
 
 def test_a_softmax_and_a_held_out_part_are_no_trouble(tmp_path: Path) -> None:
-    options = {"train_split": skorch.dataset.ValidSplit(4, stratified=True), "iterator_train__num_workers": 2}
+    from skorch.dataset import ValidSplit
+
+    options = {"train_split": ValidSplit(4, stratified=True), "iterator_train__num_workers": 2}
     plain = fitted([], Softmax, **options)
     recorded = fitted([callback(tmp_path / "run", probe=8)], Softmax, **options)
     same_weights(recorded.module_, plain.module_)
     run = gwa.open_run(tmp_path / "run")
-    held_out = set(skorch.dataset.ValidSplit(4, stratified=True)(Told(), Told().y)[1].indices)
+    held_out = set(ValidSplit(4, stratified=True)(Told(), Told().y)[1].indices)
     assert set(run.sample_ids[run.labels < 0]) | (set(range(SAMPLES)) - set(run.sample_ids)) == held_out
     assert run.epochs()["valid_acc"].tolist() == recorded.history[:, "valid_acc"]
 
 
 def test_the_rule_stops_and_the_weights_of_its_epoch_come_back(tmp_path: Path) -> None:
+    from skorch.callbacks import Callback
+
     from gwa_attrib.integrations.skorch import GWAEarlyStopping
 
     states = []
 
-    class Keep(skorch.callbacks.Callback):  # type: ignore[name-defined,misc]
+    class Keep(Callback):  # type: ignore[misc]
         def on_epoch_begin(self, net: Any, **_: Any) -> None:
             states.append({name: value.clone() for name, value in net.module_.state_dict().items()})
 
@@ -109,9 +115,11 @@ def test_what_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_error_in_the_training_leaves_a_net_that_can_be_trained_again(tmp_path: Path) -> None:
+    from skorch import NeuralNetClassifier
+
     recording = callback(tmp_path / "run", overwrite=True)
     data = Told()
-    net = skorch.NeuralNetClassifier(
+    net = NeuralNetClassifier(
         Classifier, criterion=nn.CrossEntropyLoss, callbacks=[recording], train_split=None, verbose=0, max_epochs=2
     )
     with pytest.raises(IndexError):

@@ -12,21 +12,19 @@ import torch.nn.functional as F
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, LossMismatchError, RunExistsError
 from gwa_attrib.store import inspect
-from integrations.plain import same_weights
-
-transformers = pytest.importorskip("transformers", reason="needs the extra hf")
-datasets = pytest.importorskip("datasets", reason="needs the extra hf")
-pytest.importorskip("accelerate", reason="needs the extra hf")
+from integrations.plain import needs, same_weights
 
 TEXTS, CLASSES = 20, 3
 # The data sets of `datasets` are none of torch's, which the types of the loaders say.
-pytestmark = pytest.mark.usefixtures("without_type_checks")
+pytestmark = [needs("transformers", "hf"), pytest.mark.usefixtures("without_type_checks")]
 
 
 def texts() -> Any:
     """20 "texts" of 5 tokens."""
+    from datasets import Dataset
+
     draw = np.random.default_rng(0)
-    return datasets.Dataset.from_dict(
+    return Dataset.from_dict(
         {
             "input_ids": draw.integers(1, 40, (TEXTS, 5)).tolist(),
             "attention_mask": [[1] * 5] * TEXTS,
@@ -36,6 +34,8 @@ def texts() -> Any:
 
 
 def tiny() -> Any:
+    import transformers
+
     torch.manual_seed(0)
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     config = transformers.BertConfig(vocab_size=40, max_position_embeddings=8, num_labels=CLASSES, **shape)
@@ -43,6 +43,8 @@ def tiny() -> Any:
 
 
 def trainer_of(folder: Path, dataset: Any = None, model: Any = None, **options: Any) -> Any:
+    import transformers
+
     from gwa_attrib.integrations.transformers import with_sample_ids
 
     arguments = {
@@ -152,11 +154,13 @@ def test_a_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_the_rule_stops_and_the_weights_of_its_epoch_come_back(tmp_path: Path) -> None:
+    from transformers import TrainerCallback
+
     from gwa_attrib.integrations.transformers import GWAEarlyStopping, record_trainer
 
     states = []
 
-    class Keep(transformers.TrainerCallback):  # type: ignore[name-defined,misc]
+    class Keep(TrainerCallback):
         def on_epoch_end(self, *_: Any, model: Any, **__: Any) -> None:
             states.append({name: value.clone() for name, value in model.state_dict().items()})
 
