@@ -146,12 +146,14 @@ def test_an_epoch_of_which_only_a_part_was_written_is_recorded_again(tmp_path: P
     expected = loops.recorded(tmp_path / "expected", epochs=2)
     loops.recorded(tmp_path / "run", epochs=2)
     next((tmp_path / "run" / "epochs").glob("epoch=00001*")).unlink()
+    (tmp_path / "run" / "_tmp" / "epoch=00001-rank=00000-a0.parquet.0123").write_bytes(b"half")
     model, optimizer = Classifier(), None
     with record(model, tmp_path / "run", num_samples=SAMPLES, resume=True) as recorder:
         assert open_run(tmp_path / "run").epoch_numbers == (0,)
         recorder.rewind(0)
         loops.train(recorder, model, epochs=2, optimizer=optimizer)
     loops.same_observations(open_run(tmp_path / "run"), expected)
+    assert inspect(open_run(tmp_path / "run"))["half_written"] == 0
 
 
 def test_where_no_run_is_one_begins(tmp_path: Path) -> None:

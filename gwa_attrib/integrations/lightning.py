@@ -5,41 +5,17 @@ stopping = GWAEarlyStopping(recording, patience=5)
 Trainer(callbacks=[recording, stopping]).fit(module, train_loader)
 """
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gwa_attrib.errors import InputError, MissingDependencyError
+from gwa_attrib.errors import InputError
+from gwa_attrib.integrations.lightning_base import Callback
 from gwa_attrib.integrations.listener import Listener, Tap, logged
-from gwa_attrib.integrations.stopping import Stopper
+from gwa_attrib.integrations.stopping import Stopper, check_order
 from gwa_attrib.integrations.targets import Targets, targets_of
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.recording import record
 from gwa_attrib.store.run import open_run
-
-
-def _callback() -> type:
-    """Lightning's base class, out of the package that is in use; hooks are found by name, so that one serves both."""
-    names = ["lightning.pytorch", "pytorch_lightning"]
-    for name in sorted(names, key=lambda name: name not in sys.modules):
-        try:
-            return __import__(name, fromlist=["Callback"]).Callback  # type: ignore[no-any-return]
-        except ModuleNotFoundError as error:
-            if error.name not in ("lightning", name):
-                raise
-    raise MissingDependencyError(
-        expected="Lightning, to record its trainings",
-        found="no package lightning or pytorch_lightning",
-        todo="pip install 'gwa-attrib[lightning]'",
-    )
-
-
-if TYPE_CHECKING:
-
-    class Callback:
-        """Of Lightning."""
-else:
-    Callback = _callback()
 
 
 class GWACallback(Callback):
@@ -184,13 +160,7 @@ class GWAEarlyStopping(Callback):
         self._stopper.load_state_dict(state_dict)
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
-        callbacks = trainer.callbacks
-        if self.recording not in callbacks or callbacks.index(self.recording) > callbacks.index(self):
-            raise InputError(
-                expected="GWAEarlyStopping after the callback that records",
-                found="it before it, or alone",
-                todo="Pass Trainer(callbacks=[recording, GWAEarlyStopping(recording)]).",
-            )
+        check_order(trainer.callbacks, self.recording, self)
         self._stopper.begin(self.recording.recorder)
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:

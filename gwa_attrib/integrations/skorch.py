@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.integrations.listener import Listener, logged
-from gwa_attrib.integrations.stopping import Stopper
+from gwa_attrib.integrations.stopping import Stopper, check_order
 from gwa_attrib.integrations.targets import Targets, targets_of
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.recording import record
@@ -119,13 +119,7 @@ class GWAEarlyStopping(Callback):
         return self.stopper_.best_epoch
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        callbacks = [callback for _, callback in net.callbacks_]
-        if self.recording not in callbacks or callbacks.index(self.recording) > callbacks.index(self):
-            raise InputError(
-                expected="GWAEarlyStopping after the callback that records",
-                found="it before it, or alone",
-                todo="Pass callbacks=[recording, GWAEarlyStopping(recording)].",
-            )
+        check_order([callback for _, callback in net.callbacks_], self.recording, self)
         self.stopper_.begin(self.recording.recorder)
 
     def on_epoch_end(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:

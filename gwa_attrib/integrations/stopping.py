@@ -1,9 +1,9 @@
 """A stopping rule in the hands of a framework."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gwa_attrib.errors import StepOrderError
+from gwa_attrib.errors import InputError, StepOrderError
 from gwa_attrib.proxies import EarlyStopping
 from gwa_attrib.recorder import Recorder
 
@@ -58,3 +58,13 @@ class Stopper:
         if self._early is None:
             raise StepOrderError(expected="a training that has begun", found="none", todo="Train first.")
         return self._early
+
+
+def check_order(callbacks: Sequence[Any], recording: Any, stopping: Any) -> None:
+    """Raise InputError unless the epoch is recorded before the rule is asked."""
+    if recording not in callbacks or callbacks.index(recording) > callbacks.index(stopping):
+        raise InputError(
+            expected="GWAEarlyStopping after the callback that records",
+            found="it before it, or alone",
+            todo="Pass callbacks=[recording, GWAEarlyStopping(recording)].",
+        )

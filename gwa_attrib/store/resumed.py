@@ -7,7 +7,7 @@ from typing import Any
 from gwa_attrib.errors import InputError, RunError
 from gwa_attrib.store.checkpoints import checkpoints
 from gwa_attrib.store.files import parts
-from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, PROBE, PartName
+from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, PROBE, TMP, PartName
 
 SAME = ("num_samples", "signals", "layers")
 
@@ -38,6 +38,7 @@ def whole_epochs(root: Path) -> int:
 
 def give_up_from(root: Path, epoch: int) -> None:
     """Delete what is stored of `epoch` and all later ones; the observations first, without which there is no epoch.
+    What a killed process left half-written goes too.
 
     Raises:
         RunError: a file cannot be deleted.
@@ -46,6 +47,7 @@ def give_up_from(root: Path, epoch: int) -> None:
     named = [(PartName.parse(path), path) for folder in folders for path in sorted((root / folder).glob("*"))]
     later = [path for name, path in named if name is not None and name.epoch >= epoch]
     later += [path for number, path in checkpoints(root).items() if number >= epoch]
+    later += [path for path in (root / TMP).glob("*.*") if path.is_file()]
     try:
         for path in later:
             path.unlink(missing_ok=True)
