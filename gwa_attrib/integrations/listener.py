@@ -1,14 +1,14 @@
 """A recorder in the hands of a framework that owns the training loop."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from gwa_attrib.capture.arguments import checked_metrics
-from gwa_attrib.capture.loader import Batches, Positions
+from gwa_attrib.capture.loader import Batches, IdentifiedWorker, Positions
 from gwa_attrib.errors import StepOrderError
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.store.summaries import COLUMNS, EpochSummary
@@ -71,7 +71,19 @@ class Tap:
         self._loader, self._batches, self._waiting = loader, batches, waiting
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_loader":
+            raise AttributeError(name)  # of a copy in the making
         return getattr(self._loader, name)
+
+    @property
+    def worker_init_fn(self) -> Callable[[int], None] | None:
+        """Lightning sets it late, to seed the workers."""
+        return self._loader.worker_init_fn
+
+    @worker_init_fn.setter
+    def worker_init_fn(self, function: Callable[[int], None] | None) -> None:
+        self._loader.worker_init_fn = function
+        self._batches.loader.worker_init_fn = IdentifiedWorker(function)
 
     def __len__(self) -> int:
         return len(self._loader)

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import loops
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from loops import SAMPLES, Classifier
+from loops import SAMPLES, Classifier, Told
 from torch import Tensor
 
 import gwa_attrib as gwa
@@ -119,6 +120,23 @@ def test_it_is_trained_as_without_recording(accumulate: int, tmp_path: Path) -> 
     assert run.epochs()["coverage"].tolist() == [1.0, 1.0]
     assert run.epochs()["val_accuracy"].notna().all()
     assert run.epochs()["probe_n"].tolist() == [8, 8]
+
+
+class Noisy(Told):
+    """Another view of each sample, drawn where it is read."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        x, y = super().__getitem__(index)
+        return x + torch.from_numpy(np.random.rand(len(x))).float(), y
+
+
+def test_workers_are_seeded_as_without_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``seed_everything(..., workers=True)`` asks."""
+    monkeypatch.setenv("PL_SEED_WORKERS", "1")
+    loaders = [loops.loader(Noisy(), num_workers=2) for _ in range(2)]
+    _, plain = fit(PACKAGES[0], [], tmp_path, train=loaders[0], epochs=1)
+    _, recorded = fit(PACKAGES[0], [callback(tmp_path / "run")], tmp_path, train=loaders[1], epochs=1)
+    same_weights(recorded, plain)
 
 
 @pytest.mark.parametrize("val", [False, True], ids=["no validation", "validation"])
