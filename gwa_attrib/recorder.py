@@ -37,9 +37,12 @@ from gwa_attrib.capture.layer_recording import LayerRecording
 from gwa_attrib.capture.learning_rate import learning_rate, optimizer_facts
 from gwa_attrib.capture.loader import Batches
 from gwa_attrib.capture.probe_recording import Look, ProbeRecording
+from gwa_attrib.capture.replay import Replay
 from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.errors import InputError, StepOrderError
 from gwa_attrib.functional.observation import observe
+from gwa_attrib.store.resumed import give_up_from, whole_epochs
+from gwa_attrib.store.run import open_run
 from gwa_attrib.store.schema import SIGNALS, TOP, PartName
 from gwa_attrib.store.summaries import COLUMNS, EpochSummary, Row, epoch_frame, epoch_row, summary_of, sums_of
 from gwa_attrib.store.writer import RunWriter
@@ -66,13 +69,16 @@ class Recorder:
         self._writer, self._capture, self._samples = writer, capture, samples
         self._layers, self._probe = layers, probe
         self._rows: dict[int, list[Row]] = {}
-        self._signals, self._optimizer = signals, optimizer
+        self._signals = signals
+        self.optimizer = optimizer
+        """Its learning rate is stored with every observation; where it is made later, set it before the first step."""
         self._loss: dict[str, Any] = {"label_smoothing": label_smoothing, "class_weight": class_weight}
         self._buffer = EpochBuffer()
         self._measured: list[Tensor] = []
         self._loaders: dict[int, tuple[DataLoader[Any], Batches]] = {}
         self._ids: Tensor | None = None
         self._step = self._epoch = self._epoch_step = 0
+        self._met_head = False
         self._epoch_began = time.perf_counter()
         if layers is not None:
             layers.samples = lambda: 0 if self._ids is None else len(self._ids)
@@ -158,27 +164,29 @@ class Recorder:
         targets = targets.detach()
         ids = checked_ids(batch.logits, targets, ids)
         with torch.no_grad():
-            if self._step == 0:
+            first = not self._met_head
+            if first:
                 self._meet_head(batch)
-            self._check(batch, targets)
+            self._check(batch, targets, first)
             observation = observe(
                 batch.features, batch.logits, targets, batch.weight, batch.bias, top=TOP, **self._loss
             )
             if self._layers is not None:
                 self._layers.record(batch, targets, ids, self._step, **self._loss)
-        self._buffer.append(observation, ids, self._step, learning_rate(self._optimizer, batch.head.weight))
+        self._buffer.append(observation, ids, self._step, learning_rate(self.optimizer, batch.head.weight))
         self._step += 1
         self._epoch_step += 1
 
-    def _check(self, batch: HeadBatch, targets: Tensor) -> None:
+    def _check(self, batch: HeadBatch, targets: Tensor, first: bool) -> None:
         """Measure now and then; judge the first batch at once, the others when the epoch ends."""
         if due(self._epoch_step, first_epoch=self._epoch == 0):
             measured = measure(batch, targets, **self._loss)
             self._measured += [] if measured is None else [measured]
-        if self._step == 0:
+        if first:
             verify(self._measured, self.head)
 
     def _meet_head(self, batch: HeadBatch) -> None:
+        """Compare the head with what is known of the classes; what is learnt of it goes into run.json."""
         classes = batch.logits.shape[1]
         names = self._writer.info["class_names"] or [str(c) for c in range(classes)]
         if len(names) != classes:
@@ -190,7 +198,8 @@ class Recorder:
         check_loss(**self._loss, classes=classes)
         self._samples.num_classes = classes
         facts = {"head": batch.name, "head_features": batch.features.shape[1], "class_names": names}
-        self._writer.update_info({**facts, "optimizer": optimizer_facts(self._optimizer, batch.head.weight)})
+        self._writer.update_info({**facts, "optimizer": optimizer_facts(self.optimizer, batch.head.weight)})
+        self._met_head = True
 
     def end_epoch(self, *, probe: DataLoader[Any] | None = None, **metrics: Any) -> EpochSummary:
         """Write the epoch to disk and summarise it. `metrics` (such as ``val_accuracy=0.9``) are stored beside it.
@@ -241,7 +250,7 @@ class Recorder:
 
     def _write(self, table: pa.Table, look: Look | None, row: Row) -> None:
         """The observations last: an epoch is there when they are."""
-        part = PartName(self._epoch)
+        part = PartName(self._epoch, attempt=self._writer.attempt)
         self._writer.write_samples(self._samples.frame())
         if self._layers is not None:
             self._writer.write_layers(part, self._layers.table(self._epoch))
@@ -257,6 +266,35 @@ class Recorder:
         self._buffer, self._measured = EpochBuffer(), []
         self._epoch, self._epoch_step = self._epoch + 1, 0
         self._epoch_began = time.perf_counter()
+
+    def rewind(self, epoch: int) -> None:
+        """Go back to before `epoch`: it is recorded next, and what is stored of it and of later ones is deleted.
+
+        For a training that goes on from a checkpoint made after `epoch` epochs: see ``gwa.record(..., resume=True)``.
+
+        Raises:
+            InputError: the run does not hold all epochs before it, or not what the probe needs of them.
+            RunError: the files cannot be deleted.
+        """
+        run = open_run(self.path)
+        stored = whole_epochs(self.path)
+        if not 0 <= epoch <= stored:
+            raise InputError(
+                expected=f"to go on after at most the {stored} epochs that are recorded in {self.path}",
+                found=f"epoch {epoch}",
+                todo="Go on from an earlier checkpoint, or record into another folder.",
+            )
+        if stored:
+            self._samples.recall(run.samples)
+        replay = Replay(run, epoch)
+        for table, _ in replay:
+            self._samples.learn_labels(table)
+            self._samples.remember_predictions(table)
+        self._probe.recall(replay)
+        self._rows = replay.rows()
+        give_up_from(self.path, epoch)
+        self._close_epoch()
+        self._epoch, self._step = epoch, replay.steps()
 
     def epochs(self) -> pd.DataFrame:
         """One row for each epoch that has ended, as `Run.epochs()` gives them."""

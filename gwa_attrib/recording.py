@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gwa_attrib.capture.arguments import (
+    check_beginning,
     check_head_engine,
     check_loss,
     check_single_process,
@@ -23,6 +24,7 @@ from gwa_attrib.capture.probe_recording import ProbeRecording
 from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.store.new_run import new_info
+from gwa_attrib.store.resumed import whole_epochs
 from gwa_attrib.store.writer import RunWriter
 
 
@@ -47,6 +49,7 @@ def record(
     columns: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    resume: bool = False,
 ) -> Recorder:
     """Record the training of `model` into the folder `path`.
 
@@ -80,15 +83,19 @@ def record(
         columns: Further facts per sample, stored beside the labels; in the same order.
         config: Anything JSON-like about the training, stored in run.json.
         overwrite: Replace a run that is there. A folder that is not a run is never touched.
+        resume: Go on after the last whole epoch of the run that is there, if there is one, for a training that goes on
+            from a checkpoint. Where the checkpoint is older, call ``recorder.rewind(epoch)``.
 
     Raises:
         RunExistsError: the folder is taken.
         HeadError: the model has no linear layer, or none of that name.
         LayerError: a layer that cannot be measured as it is set up.
-        InputError: wrong lengths, unknown signals or layers, or a training on several processes.
+        InputError: wrong lengths, unknown signals or layers, a training on several processes, or a run to go on with
+            that was begun with other settings.
         UnknownNameError: a measure that does not exist.
     """
     check_single_process()
+    check_beginning(overwrite, resume)
     chosen = checked_signals(signals)
     if layers == "head":
         check_head_engine(engine)
@@ -114,8 +121,9 @@ def record(
         config=config or {},
         layers=recording.groups if recording else (),
     )
-    return Recorder(
-        RunWriter.create(path, info, overwrite=overwrite),
+    writer = RunWriter.go_on(path, info) if resume else RunWriter.create(path, info, overwrite=overwrite)
+    recorder = Recorder(
+        writer,
         capture,
         SampleBook(num_samples, len(class_names) if class_names else None, facts),
         recording,
@@ -126,3 +134,7 @@ def record(
         label_smoothing=label_smoothing,
         class_weight=class_weight,
     )
+    if resume:
+        recorder.rewind(whole_epochs(writer.path))
+        writer.update_info({})
+    return recorder

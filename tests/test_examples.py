@@ -1,23 +1,58 @@
 """The examples and the README's code run as a user would run them."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+FRAMEWORKS = {
+    "lightning_training": ("lightning", "lightning"),
+    "huggingface_trainer": ("transformers", "hf"),
+    "accelerate_loop": ("accelerate", "hf"),
+    "skorch_training": ("skorch", "skorch"),
+}
+"""Examples whose package takes seconds to import: the package and its extra."""
+EXAMPLES = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in FRAMEWORKS else [])
+    for path in sorted((ROOT / "examples").glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_runs(example: Path, tmp_path: Path) -> None:
+    if example.stem in FRAMEWORKS:
+        package, extra = FRAMEWORKS[example.stem]
+        pytest.importorskip(package, reason=f"needs the extra {extra}")
+    data = [news(tmp_path)] if example.stem == "huggingface_trainer" else []
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(example), "--fast"], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-W", "error", str(example), "--fast", *data], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert len(example.read_text().splitlines()) < 150
+
+
+def news(folder: Path) -> str:
+    """NoisyAG-News where GWA_NOISYAG names its file; else made-up news of the same form."""
+    given = os.environ.get("GWA_NOISYAG")
+    if given is not None:
+        return given
+    words = np.array([["minister", "treaty"], ["match", "goal"], ["shares", "profit"], ["software", "probe"]])
+    rng = np.random.default_rng(0)
+    clean = rng.integers(0, 4, 64)
+    texts = [f"The {rng.choice(words[label])} of {rng.choice(['Monday', 'Friday'])}" for label in clean]
+    noisy = np.where(rng.random(64) < 0.2, (clean + 1) % 4, clean)
+    file = folder / "news.parquet"
+    pd.DataFrame({"text": texts, "noisy": noisy, "clean": clean}).to_parquet(file)
+    return str(file)
 
 
 def test_the_loop_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,12 @@ LEVELS: list[list[str]] = [
     ["cli"],
 ]
 LEVEL = {part: number for number, parts in enumerate(LEVELS) for part in parts}
-ONLY = {"opacus": {"capture"}, "matplotlib": {"report"}, "jinja2": {"report"}}
+ONLY = {
+    "opacus": {"capture"},
+    "matplotlib": {"report"},
+    "jinja2": {"report"},
+    **{name: {"integrations"} for name in ("lightning", "pytorch_lightning", "skorch", "accelerate")},
+}
 """Which part may import a library at all."""
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem != "__init__")

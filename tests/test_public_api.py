@@ -57,7 +57,7 @@ SIGNATURES: dict[str, str] = {
     "record": "model path * num_samples class_names=None head=None layers='head' "
     "engine='auto' optimizer=None label_smoothing=0.0 "
     "class_weight=None signals=None probe=None probe_model=None probe_forward=None measures=() "
-    "keys=None columns=None config=None overwrite=False",
+    "keys=None columns=None config=None overwrite=False resume=False",
     "attribute": "model loss train query method='tracin' * layers='head' checkpoints=None batch_size=256 "
     "forward=None seed=0 **options",
     "self_influence": "model loss train method='tracin' * layers='head' checkpoints=None batch_size=256 "
@@ -68,6 +68,8 @@ SIGNATURES: dict[str, str] = {
     "EarlyStopping": "recorder rule=None * mode='scratch' patience=None epochs=None metric='val_accuracy' model=None",
     "EarlyStopping.update": "self",
     "EarlyStopping.restore": "self",
+    "EarlyStopping.state_dict": "self",
+    "EarlyStopping.load_state_dict": "self state",
     "compare": "run truth methods=None * draws=1000 patience=None removal=() seeds=3 workers=1",
     "MethodComparison": "table skipped scores is_error known facts drawn removal=None",
     "MethodComparison.write": "self folder",
@@ -96,6 +98,7 @@ SIGNATURES: dict[str, str] = {
     "Recorder.step": "self targets sample_ids=None",
     "Recorder.end_epoch": "self * probe=None **metrics",
     "Recorder.epochs": "self",
+    "Recorder.rewind": "self epoch",
     "Run.trajectory": "self name layer=None * table='observations'",
     "Run.epochs": "self",
     "Run.observations": "self columns=None * epoch=None table='observations'",
@@ -215,6 +218,7 @@ def in_a_new_process(code: str) -> Any:
 
 
 HEAVY = {"matplotlib", "jinja2", "sklearn", "opacus", "pandas", "pyarrow", "duckdb", "scipy", "PIL", "typer"}
+HEAVY |= {"lightning", "pytorch_lightning", "transformers", "accelerate", "skorch", "datasets"}
 
 
 def test_importing_costs_nothing_heavy() -> None:

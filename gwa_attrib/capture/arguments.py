@@ -168,3 +168,13 @@ def check_head_engine(engine: str) -> None:
             found=repr(engine),
             todo="Leave engine='auto', or name layers.",
         )
+
+
+def check_beginning(overwrite: bool, resume: bool) -> None:
+    """Refuse to replace a run and to go on with it."""
+    if overwrite and resume:
+        raise InputError(
+            expected="overwrite=True or resume=True",
+            found="both",
+            todo="Leave overwrite out to go on with the run that is there.",
+        )

@@ -10,8 +10,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, defau
 
 from gwa_attrib.errors import InputError
 
+Positions = np.ndarray[Any, np.dtype[np.int64]]
 
-def base_ids(dataset: Dataset[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
+
+def base_ids(dataset: Dataset[Any]) -> Positions:
     """For each position of `dataset` the position in the data set at the bottom of its `Subset`s, int64."""
     if isinstance(dataset, Subset):
         return base_ids(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
@@ -47,8 +49,9 @@ class IdentifiedCollate:
     def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
         self.collate = collate
 
-    def __call__(self, items: list[tuple[int, Any]]) -> tuple[Tensor, Any]:
-        positions = torch.tensor([int(position) for position, _ in items], dtype=torch.int64)
+    def __call__(self, items: list[tuple[int, Any]]) -> tuple[Positions, Any]:
+        """Positions as an array: what moves a batch to a device leaves them where they are."""
+        positions = np.array([int(position) for position, _ in items], dtype=np.int64)
         return positions, self.collate([item for _, item in items])
 
 
@@ -80,6 +83,13 @@ def identified(loader: DataLoader[Any]) -> DataLoader[Any]:
             found="an IterableDataset" if isinstance(loader, DataLoader) else type(loader).__name__,
             todo="Iterate over it yourself and pass the ids: recorder.step(targets, sample_ids=ids).",
         )
+    if type(loader).__iter__ is not DataLoader.__iter__:
+        raise InputError(
+            expected="a torch DataLoader that iterates as torch does",
+            found=f"{type(loader).__name__}, which has a way of its own",
+            todo="One that accelerator.prepare returned goes to gwa_attrib.integrations.accelerate.batches(recorder, "
+            "loader); over another iterate yourself and pass the ids: recorder.step(targets, sample_ids=ids).",
+        )
     if loader.batch_sampler is None or loader.collate_fn is default_convert:
         raise InputError(
             expected="a DataLoader that makes the batches",
@@ -106,16 +116,25 @@ class Batches:
     """The batches of a loader; before each one is handed out, `announce` gets the ids of its samples."""
 
     def __init__(self, loader: DataLoader[Any], announce: Callable[[Tensor], None]) -> None:
-        self._loader = identified(loader)
+        self.loader = identified(loader)
+        """Yields ``(positions, batch)``."""
         self.sample_ids = base_ids(loader.dataset)
         self.base_size = base_size(loader.dataset)
-        self._lookup = torch.from_numpy(self.sample_ids)
         self._announce = announce
 
     def __len__(self) -> int:
-        return len(self._loader)
+        return len(self.loader)
 
     def __iter__(self) -> Iterator[Any]:
-        for positions, batch in self._loader:
-            self._announce(self._lookup[positions])
-            yield batch
+        for item in self.loader:
+            yield self.hand_out(item)
+
+    def hand_out(self, item: tuple[Positions, Any]) -> Any:
+        """The batch of what `loader` yielded, its ids announced."""
+        positions, batch = item
+        self._announce(self.ids(positions))
+        return batch
+
+    def ids(self, positions: Positions) -> Tensor:
+        """Sample ids at positions of the loader's data set."""
+        return torch.from_numpy(self.sample_ids[positions])

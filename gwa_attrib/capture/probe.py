@@ -128,6 +128,10 @@ class Probe:
         both = now.index.intersection(self._last.index)
         return int((now[both] != self._last[both]).sum()) if len(both) else None
 
+    def forget(self) -> None:
+        """As before the first epoch."""
+        self._last = pd.Series(dtype=np.int32)
+
     def remember(self, table: pa.Table) -> None:
         """The epoch is over."""
         self._last = _predictions(table).combine_first(self._last)

@@ -1,7 +1,7 @@
 """What is looked at when an epoch ends: the probe, and the measures that need features or gradients."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from gwa_attrib.capture.head import HeadCapture
 from gwa_attrib.capture.layer_recording import LayerRecording
 from gwa_attrib.capture.measures import POINTS, View, measures
 from gwa_attrib.capture.probe import Probe
+from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.store.summaries import sums_of
 
 
@@ -82,6 +83,27 @@ class ProbeRecording:
         if self._table is not None:
             self._probe.remember(self._table)
         self._table = None
+
+    def recall(self, epochs: Iterable[tuple[pa.Table, pa.Table | None]]) -> None:
+        """Begin again after epochs of a run: of each what was observed, and what was looked at.
+
+        Raises:
+            NotRecordedError: the run lacks what the probe needs to know of them.
+        """
+        self._before, self._table = Consensus(), None
+        self._probe.forget()
+        for trained, looked in epochs:
+            if "p_label" in trained.column_names:
+                self._before = self._before.after(trained)
+            elif self._every_epoch:
+                raise NotRecordedError(
+                    expected="a run with p_label, to go on with a probe",
+                    found=f"a run with {', '.join(trained.column_names)}",
+                    todo="Record with signals=None, or leave resume=True or the probe out.",
+                )
+            if looked is not None:
+                self._probe.remember(looked)
+        self._consensus = self._before
 
     @contextmanager
     def _paused(self) -> Iterator[None]:

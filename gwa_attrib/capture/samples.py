@@ -60,6 +60,25 @@ class SampleBook:
         self.sample_ids = sample_ids
         self._label, self._last_pred = label.to_numpy(dtype=np.int32), pred.to_numpy(dtype=np.int32)
 
+    def recall(self, stored: pd.DataFrame) -> None:
+        """Begin again with the samples table of a run, none of which has been seen.
+
+        Raises:
+            InputError: the run was begun with other keys or columns.
+        """
+        ids = stored["sample_id"].to_numpy(dtype=np.int64)
+        given = set(stored.columns) - {"sample_id", "label"}
+        if (stored["key"] == stored["sample_id"].astype(str)).all():
+            given -= {"key"}
+        if given != set(self._facts):
+            raise InputError(
+                expected=f"the keys and columns that the run was begun with: {', '.join(sorted(given)) or 'none'}",
+                found=", ".join(sorted(self._facts)) or "none",
+                todo="Pass them as at first, or record into another folder.",
+            )
+        self.sample_ids = ids
+        self._label, self._last_pred = (np.full(len(ids), -1, dtype=np.int32) for _ in range(2))
+
     def learn_labels(self, table: pa.Table) -> None:
         """Take in the labels of an epoch's observations.
 

@@ -114,6 +114,15 @@ class EarlyStopping:
             StepOrderError: no epoch has ended.
             NotRecordedError: the recorder lacks what the rule needs; the error says how it is recorded.
         """
+        choice, now = self._decide()
+        wanted = {choice.epoch, *choice.also}
+        self._states = {epoch: state for epoch, state in self._states.items() if epoch in wanted}
+        if now in wanted and now not in self._states:
+            self._states[now] = {name: _kept(value) for name, value in self._model.state_dict().items()}
+        return choice.stop
+
+    def _decide(self) -> tuple[Choice, int]:
+        """What the rule says, and the number of the epoch that ended last."""
         table = self._recorder.epochs()
         if not len(table):
             raise StepOrderError(
@@ -123,12 +132,22 @@ class EarlyStopping:
         rule = chosen_rule(self._rule, history, self._setting)
         choice: Choice = stopping_rules[rule](history, self._setting)
         self._choice = choice
-        now = history.epochs[-1]
-        wanted = {choice.epoch, *choice.also}
-        self._states = {epoch: state for epoch, state in self._states.items() if epoch in wanted}
-        if now in wanted and now not in self._states:
-            self._states[now] = {name: _kept(value) for name, value in self._model.state_dict().items()}
-        return choice.stop
+        return choice, history.epochs[-1]
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Numbers of the epochs whose weights are kept."""
+        return tuple(self._states)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The weights that are kept, by epoch: for a checkpoint of the training."""
+        return {"weights": dict(self._states)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint, with a recorder that does (``gwa.record(..., resume=True)``)."""
+        self._states = dict(state["weights"])
+        if len(self._recorder.epochs()):
+            self._decide()
 
     def restore(self) -> int:
         """Put the weights of the best epoch back into the model; returns its number."""

@@ -30,7 +30,7 @@ def claim(root: Path, *, overwrite: bool) -> None:
     """
     if not root.exists():
         return
-    if not root.is_dir() or (any(root.iterdir()) and not (root / RUN_FILE).is_file()):
+    if not root.is_dir() or (_holds_something(root) and not (root / RUN_FILE).is_file()):
         raise RunExistsError(
             expected=f"{root} to be new or an empty folder",
             found="other files there, and no run" if root.is_dir() else "a file",
@@ -53,6 +53,11 @@ def claim(root: Path, *, overwrite: bool) -> None:
             found=f"{type(error).__name__}: {error}",
             todo="Fix the permissions, or choose another folder.",
         ) from error
+
+
+def _holds_something(root: Path) -> bool:
+    """Beside what a process that was killed at once left half-written."""
+    return any(path.name != TMP for path in root.iterdir())
 
 
 def _files_of_run(root: Path) -> list[Path]:

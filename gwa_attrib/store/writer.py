@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.claim import claim
+from gwa_attrib.store.files import read_info
+from gwa_attrib.store.resumed import check_same
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
     EPOCHS,
@@ -46,6 +48,28 @@ class RunWriter:
         writer = cls(root, info)
         writer.update_info({})
         return writer
+
+    @classmethod
+    def go_on(cls, path: str | Path, info: Mapping[str, Any]) -> "RunWriter":
+        """Write on to the run that is in the folder, whose run.json changes with the next update; a new one where there
+        is none.
+
+        Raises:
+            InputError: the run was begun with other settings than `info` says.
+            RunExistsError: the folder holds something else.
+        """
+        root = Path(path)
+        if not (root / RUN_FILE).is_file():
+            return cls.create(root, info)
+        found = read_info(root)
+        check_same(found, info)
+        again = {"status": "recording", "attempts": found.get("attempts", 1) + 1}
+        return cls(root, {**found, **again, "config": info["config"] or found["config"]})
+
+    @property
+    def attempt(self) -> int:
+        """How often the recording was begun before: in the names of the files that are written."""
+        return int(self.info.get("attempts", 1)) - 1
 
     def update_info(self, changes: Mapping[str, Any]) -> None:
         """Change facts in run.json."""

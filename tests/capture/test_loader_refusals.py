@@ -41,3 +41,13 @@ REFUSED: dict[str, Any] = {
 def test_is_refused_with_advice(make: Any) -> None:
     with pytest.raises(InputError, match=r"sample_ids=ids"):
         Batches(make(), print)
+
+
+def test_a_loader_that_iterates_in_a_way_of_its_own_is_refused() -> None:
+    class Twice(DataLoader):  # type: ignore[type-arg]
+        def __iter__(self) -> Any:
+            for _ in range(2):
+                yield from super().__iter__()
+
+    with pytest.raises(InputError, match="Twice, which has a way of its own"):
+        Batches(Twice(Told(), 4), lambda ids: None)

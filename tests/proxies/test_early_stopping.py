@@ -121,3 +121,18 @@ def test_asked_too_early_or_for_what_is_not_there(tmp_path: Path) -> None:
         gwa.EarlyStopping(recorder, "best")
     with pytest.raises(InputError):
         gwa.EarlyStopping(recorder, patience=0)
+
+
+def test_the_weights_that_are_kept_go_through_a_checkpoint(tmp_path: Path) -> None:
+    mean = [0.1, 0.9, 0.2, 0.3]
+    recorder = Scripted(tmp_path / "run", mean)
+    first = gwa.EarlyStopping(recorder, epochs=len(mean), patience=2)
+    for _ in mean[:3]:
+        recorder.end_epoch()
+        first.update()
+    again = gwa.EarlyStopping(recorder, epochs=len(mean), patience=2)
+    again.load_state_dict(first.state_dict())
+    assert (again.best_epoch, again.kept) == (first.best_epoch, (1,))
+    recorder.end_epoch()
+    assert again.update()
+    assert again.best_state["weight"].item() == 1.0

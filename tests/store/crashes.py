@@ -29,19 +29,29 @@ SAMPLES, EPOCHS = 64, 400
 torch.set_num_threads(1)
 
 
-def train_epochs(folder: Path, epochs: int, each: Callable[[Recorder, int], None]) -> None:
-    """The same numbers in every process. `each` ends the epoch."""
+def train_epochs(folder: Path, epochs: int, each: Callable[[Recorder, int], None], *, resume: bool = False) -> None:
+    """The same numbers in every process. `each` ends the epoch. With `resume`, epochs that are there are not recorded
+    again."""
     torch.manual_seed(0)
     x, y = torch.randn(SAMPLES, 5), torch.randint(0, 3, (SAMPLES,))
     model = nn.Linear(5, 3)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with record(model, folder, num_samples=SAMPLES) as recorder:
-        for epoch in range(epochs):
-            for ids in torch.arange(SAMPLES).split(16):
-                F.cross_entropy(model(x[ids]), y[ids]).backward()
+
+    def train(recorder: Recorder | None) -> None:
+        for ids in torch.arange(SAMPLES).split(16):
+            F.cross_entropy(model(x[ids]), y[ids]).backward()
+            if recorder is not None:
                 recorder.step(y[ids], sample_ids=ids)
-                optimizer.step()
-                optimizer.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    recorder = record(model, folder, num_samples=SAMPLES, resume=resume)
+    there = len(recorder.epochs())
+    for _ in range(there):
+        train(None)  # in place of a checkpoint
+    with recorder:
+        for epoch in range(there, epochs):
+            train(recorder)
             each(recorder, epoch)
 
 

@@ -1,15 +1,18 @@
 """After ``kill -9`` at any moment, or a full disk, what is there is whole, and at most the open epoch is lost."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from gwa_attrib.store import Run, inspect, open_run
+from store.crashes import train_epochs
 
 PROGRAM = Path(__file__).with_name("crashes.py")
 
@@ -76,6 +79,24 @@ def test_killed_at_any_time(folder: Path, reference: Run) -> None:
     epochs = check_all(folder / "at-time", reference)
     assert len(epochs) == 6
     assert max(epochs) > 0
+
+
+def test_a_killed_recording_goes_on_to_the_run_of_one_that_was_not_killed(
+    folder: Path, reference: Run, tmp_path: Path
+) -> None:
+    """Every number, from whatever the kill has left: nothing, an open epoch, half of an epoch's files."""
+    epochs = 4
+    expected = reference.observations().to_pandas().query("epoch < @epochs").reset_index(drop=True)
+    for i in range(0, 32, 3):
+        run = tmp_path / str(i)
+        if (folder / "at-file-operation" / str(i)).exists():
+            shutil.copytree(folder / "at-file-operation" / str(i), run)
+        train_epochs(run, epochs, lambda recorder, _: recorder.end_epoch() and None, resume=True)
+        found = open_run(run)
+        pd.testing.assert_frame_equal(found.observations().to_pandas(), expected, check_exact=True)
+        facts = inspect(found)
+        assert (facts["status"], facts["epochs"], facts["missing_epochs"]) == ("complete", epochs, [])
+        assert facts["half_written"] == 0
 
 
 @pytest.mark.slow

@@ -1,0 +1,190 @@
+"""Recording a training by the Hugging Face Trainer.
+
+trainer = Trainer(model, TrainingArguments(..., remove_unused_columns=False), train_dataset=with_sample_ids(dataset))
+with record_trainer(trainer, "runs/a") as recorder:
+    trainer.add_callback(GWAEarlyStopping(recorder, mode="finetune", patience=3))
+    trainer.train()
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from gwa_attrib.capture.forwarding import forward_batch
+from gwa_attrib.errors import MissingDependencyError
+from gwa_attrib.integrations.listener import logged
+from gwa_attrib.integrations.stopping import Stopper
+from gwa_attrib.integrations.trainer_checks import check_ids, check_trainer
+from gwa_attrib.recorder import Recorder
+from gwa_attrib.recording import record
+
+if TYPE_CHECKING:
+
+    class TrainerCallback:
+        """Of transformers."""
+else:
+    try:
+        from transformers import TrainerCallback
+    except ModuleNotFoundError as missing:
+        raise MissingDependencyError(
+            expected="transformers, to record its trainings",
+            found="no package transformers",
+            todo="pip install 'gwa-attrib[hf]'",
+        ) from missing
+
+SAMPLE_ID = "sample_id"
+"""Column of the training set with each sample's position in it."""
+
+
+@contextmanager
+def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **options: Any) -> Iterator[Recorder]:
+    """Record what `trainer` trains inside the block: a sequence classifier, or another model with "labels" and a head.
+
+    After each epoch `gwa`, `mean_alignment`, `fraction_negative` and `coverage` go to ``trainer.log``, and with that to
+    what the trainer reports to. The label smoothing of the trainer is known. With gradient accumulation each batch is
+    recorded; with ``torch_compile=True`` recording has to begin before the first training. The training is not changed.
+
+    Args:
+        trainer: With ``TrainingArguments(remove_unused_columns=False)`` and ``train_dataset=with_sample_ids(dataset)``:
+            the ids of the samples ride inside the batches, which the trainer reads ahead.
+        path: Folder of the run: new or empty.
+        resume: Go on with the run that is there, at the epoch of ``trainer.train(resume_from_checkpoint=...)``.
+        options: As of `gwa_attrib.record`.
+
+    Raises:
+        InputError: a trainer that is set up otherwise, or that cannot be recorded.
+        RunExistsError, HeadError, LossMismatchError and others: see `gwa_attrib.record` and `Recorder.step`.
+    """
+    check_trainer(trainer, SAMPLE_ID)
+    smoothing = 0.0 if trainer.label_smoother is None else trainer.label_smoother.epsilon
+    settings = {"label_smoothing": smoothing, "probe_forward": _forward, **options}
+    recorder = record(trainer.model, path, num_samples=len(trainer.train_dataset), resume=resume, **settings)
+    recorder.batches(DataLoader(trainer.train_dataset, trainer.args.train_batch_size, collate_fn=trainer.data_collator))
+    callback = _Epochs(trainer, recorder, resume)
+    trainer.add_callback(callback)
+    try:
+        with (
+            _replaced(trainer, "training_step", _recorded_step(recorder)),
+            _replaced(trainer, "prediction_step", _without_ids),
+            recorder,
+        ):
+            yield recorder
+    finally:
+        trainer.remove_callback(callback)
+
+
+class _Epochs(TrainerCallback):
+    """Ends the recorder's epochs with those of the trainer."""
+
+    def __init__(self, trainer: Any, recorder: Recorder, resume: bool) -> None:
+        self._trainer, self._recorder, self._resume = trainer, recorder, resume
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
+        """Also where the trainer begins again with smaller batches: the open epoch is given up."""
+        self._recorder.optimizer = optimizer
+        self._recorder.rewind(int(state.epoch or 0) if self._resume else len(self._recorder.epochs()))
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._trainer.log(logged(self._recorder.end_epoch()))
+
+
+class GWAEarlyStopping(TrainerCallback):
+    """Ends the training by a rule that needs no validation set, and puts the weights of the best epoch back.
+
+    To be added inside the block of `record_trainer`. A training that goes on from a checkpoint keeps the weights of the
+    epochs from there on.
+
+    Args:
+        recorder: Of the training.
+        options: As of `gwa_attrib.EarlyStopping`: rule, mode, patience, epochs. Metrics of an evaluation come after the
+            epoch has ended: for the rule "validation" use the trainer's own ``load_best_model_at_end``.
+    """
+
+    def __init__(self, recorder: Recorder, **options: Any) -> None:
+        self._recorder, self._stopper = recorder, Stopper(options)
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the epoch whose weights are kept."""
+        return self._stopper.best_epoch
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._stopper.begin(self._recorder)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._stopper.update():
+            control.should_training_stop = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._stopper.restore()
+
+
+def with_sample_ids(dataset: Any) -> Any:
+    """The data set with a column ``sample_id``: each sample's position. To be called after selecting and shuffling.
+
+    Args:
+        dataset: A `datasets.Dataset`, or a data set of torch whose items are dicts.
+    """
+    if hasattr(dataset, "add_column"):
+        return dataset.add_column(SAMPLE_ID, list(range(len(dataset))))
+    return _WithIds(dataset)
+
+
+class _WithIds(Dataset[Any]):
+    """Items with their position."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {**self.dataset[index], SAMPLE_ID: int(index)}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
+def _recorded_step(recorder: Recorder) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    def around(training_step: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def step(model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+            ids = check_ids(inputs, SAMPLE_ID)
+            labels = inputs["labels"]
+            del inputs[SAMPLE_ID]
+            loss = training_step(model, inputs, *args, **kwargs)
+            recorder.step(labels.to(loss.device), sample_ids=ids)
+            return loss
+
+        return step
+
+    return around
+
+
+def _without_ids(prediction_step: Callable[..., Any]) -> Callable[..., Any]:
+    def step(model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        return prediction_step(model, _rest(inputs), *args, **kwargs)
+
+    return step
+
+
+def _rest(batch: Any) -> dict[str, Any]:
+    return {name: value for name, value in batch.items() if name != SAMPLE_ID}
+
+
+def _forward(model: nn.Module, batch: Any) -> Tensor:
+    return forward_batch(model, _rest(batch))
+
+
+@contextmanager
+def _replaced(thing: Any, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    """A method of one object replaced inside the block."""
+    own = vars(thing).get(name)
+    setattr(thing, name, around(getattr(thing, name)))
+    try:
+        yield
+    finally:
+        delattr(thing, name)
+        if own is not None:
+            setattr(thing, name, own)

@@ -1,0 +1,59 @@
+"""Going on with a run: whether it is the same recording, which epochs are whole, and giving up later ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gwa_attrib.errors import InputError, RunError
+from gwa_attrib.store.checkpoints import checkpoints
+from gwa_attrib.store.files import parts
+from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, PROBE, TMP, PartName
+
+SAME = ("num_samples", "signals", "layers")
+
+
+def check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Compare what run.json says with what the recording is begun with now.
+
+    Raises:
+        InputError: they differ in what every epoch of a run has in common.
+    """
+    wanted = {name: given[name] for name in SAME}
+    if given["class_names"]:
+        wanted["class_names"] = given["class_names"]
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise InputError(
+                expected=f"the recording to go on as it was begun, with {name} {found.get(name)}",
+                found=f"{value}",
+                todo="Pass the same settings, or record into another folder.",
+            )
+
+
+def whole_epochs(root: Path) -> int:
+    """How many epochs, counted from the first, were written to their end."""
+    written = parts(root / OBSERVATIONS).keys() & parts(root / EPOCHS).keys()
+    return next(number for number in range(len(written) + 1) if number not in written)
+
+
+def give_up_from(root: Path, epoch: int) -> None:
+    """Delete what is stored of `epoch` and all later ones; the observations first, without which there is no epoch.
+    What a killed process left half-written goes too.
+
+    Raises:
+        RunError: a file cannot be deleted.
+    """
+    folders = (OBSERVATIONS, EPOCHS, PROBE, LAYERS)
+    named = [(PartName.parse(path), path) for folder in folders for path in sorted((root / folder).glob("*"))]
+    later = [path for name, path in named if name is not None and name.epoch >= epoch]
+    later += [path for number, path in checkpoints(root).items() if number >= epoch]
+    later += [path for path in (root / TMP).glob("*.*") if path.is_file()]
+    try:
+        for path in later:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            expected=f"to be able to delete the epochs from {epoch} on in {root}",
+            found=f"{type(error).__name__}: {error}",
+            todo="Fix the permissions, or record into another folder.",
+        ) from error
