@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.store.checked import marked
 from gwa_attrib.store.claim import claim
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
@@ -55,8 +56,7 @@ class RunWriter:
 
     def write_samples(self, frame: pd.DataFrame) -> None:
         """One row per sample: sample_id, key, label and further columns."""
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        atomic_write(self.path, self.path / SAMPLES_FILE, lambda file: _write_table(file, table))
+        self._write(SAMPLES_FILE, pa.Table.from_pandas(frame, preserve_index=False))
 
     def write_observations(self, part: PartName, table: pa.Table) -> None:
         """All observations of one epoch."""
@@ -68,16 +68,19 @@ class RunWriter:
 
     def _write_by_sample(self, folder: str, part: PartName, table: pa.Table) -> None:
         ordered = table.sort_by([("sample_id", "ascending"), ("step", "ascending")])
-        atomic_write(self.path, self.path / folder / str(part), lambda file: _write_table(file, ordered))
+        self._write(f"{folder}/{part}", ordered)
 
     def write_layers(self, part: PartName, table: pa.Table) -> None:
         """What was observed of the layers in one epoch; to be written before the observations."""
-        atomic_write(self.path, self.path / LAYERS / str(part), lambda file: _write_table(file, table))
+        self._write(f"{LAYERS}/{part}", table)
 
     def write_epoch(self, part: PartName, row: Mapping[str, Any]) -> None:
         """The summary of one epoch."""
-        table = pa.Table.from_pylist([dict(row)], schema=EPOCH_SCHEMA)
-        atomic_write(self.path, self.path / EPOCHS / str(part), lambda file: _write_table(file, table))
+        self._write(f"{EPOCHS}/{part}", pa.Table.from_pylist([dict(row)], schema=EPOCH_SCHEMA))
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        noted = marked(table, self.info["run_id"], name)
+        atomic_write(self.path, self.path / name, lambda file: _write_table(file, noted))
 
 
 def as_json(info: Mapping[str, Any]) -> str:
