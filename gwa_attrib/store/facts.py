@@ -28,7 +28,11 @@ NEEDED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "config": (lambda value: isinstance(value, dict), "an object"),
 }
 """What has to be there, and how it has to look."""
-OPTIONAL = {"signals": (_are_texts, "a list of texts"), "layers": (_are_texts, "a list of texts")}
+OPTIONAL = {
+    "signals": (_are_texts, "a list of texts"),
+    "layers": (_are_texts, "a list of texts"),
+    "world_size": (_is_count, "a count"),
+}
 
 
 def read_info(root: Path) -> dict[str, Any]:

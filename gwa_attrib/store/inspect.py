@@ -9,14 +9,18 @@ import numpy as np
 
 from gwa_attrib.store.files import damaged, open_parquet, parts
 from gwa_attrib.store.run import Run
-from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP
+from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP, SpanName
 
 MOST = 1000
 """Missing epochs that are named."""
 
 
 def inspect(run: Run) -> dict[str, Any]:
-    """Facts about a run, read from the files' own statistics where possible: cheap also for large runs."""
+    """Facts about a run, read from the files' own statistics where possible: cheap also for large runs.
+
+    `missing_epochs` lack a file (of one process at least), or it was moved away; `open_epoch` is the one that was being
+    recorded when nothing more was heard of the run: it is lost if the training has ended. None after a complete run.
+    """
     files = parts(run.path / OBSERVATIONS)
     paths = list(dict.fromkeys(path for paths in files.values() for path in paths))
     observations = sum(_rows(path, run.run_id) for path in paths)
@@ -32,7 +36,8 @@ def inspect(run: Run) -> dict[str, Any]:
         "never_seen": int(np.sum(run.labels < 0)) if files else run.info["num_samples"],
         "classes": len(run.class_names),
         "epochs": len(numbers),
-        "missing_epochs": list(islice(_missing(run.path, folders, numbers), MOST)),
+        "missing_epochs": list(islice(_missing(run, folders, numbers), MOST)),
+        "open_epoch": None if run.info["status"] == "complete" else max(numbers, default=-1) + 1,
         "half_written": len(list((run.path / TMP).glob("*"))) if (run.path / TMP).is_dir() else 0,
         "lowest_coverage": float(epochs["coverage"].min()) if len(epochs) else 0.0,
         "undefined_alignments": int(epochs["undefined"].sum()) if len(epochs) else 0,
@@ -62,9 +67,13 @@ def _bytes_of_columns(paths: Sequence[Path]) -> dict[str, int]:
     return dict(rows)
 
 
-def _missing(root: Path, folders: Sequence[str], numbers: Sequence[int]) -> Iterator[int]:
-    """Epochs up to the last one that lack a file."""
-    there = [set(parts(root / folder)) for folder in folders]
+def _missing(run: Run, folders: Sequence[str], numbers: Sequence[int]) -> Iterator[int]:
+    """Epochs up to the last one that lack a file, of one process at least."""
+    there = [parts(run.path / folder) for folder in folders]
     for epoch in range(numbers[-1] + 1 if numbers else 0):
-        if any(epoch not in epochs for epochs in there):
+        if any(_lacking(files.get(epoch, []), run.info.get("world_size", 1)) for files in there):
             yield epoch
+
+
+def _lacking(files: Sequence[Path], processes: int) -> bool:
+    return not files or (SpanName.parse(files[0]) is None and len(files) < processes)
