@@ -110,20 +110,37 @@ def _columns(path: Path, field: pa.Field, found: Sequence[str]) -> RunFormatErro
     )
 
 
-def check_classes(path: Path | str, table: pa.Table, classes: int, least: int = 0) -> None:
+def check_no_holes(path: Path, table: pa.Table) -> None:
+    """A recorder leaves no value out: what is not defined is NaN.
+
+    Raises:
+        RunFormatError: a value is missing.
+    """
+    for name in table.column_names:
+        column = table[name]
+        inner = column.combine_chunks().flatten() if pa.types.is_fixed_size_list(column.type) else column
+        if column.null_count or inner.null_count:
+            raise RunFormatError(
+                expected=f"a value in every row of the column {name!r} of {path}",
+                found="missing values",
+                todo="The file is damaged: restore it from a copy, or move it away.",
+            )
+
+
+def check_classes(path: Path, table: pa.Table, classes: int, least: int = 0) -> None:
     """Class numbers are those of the run; `least` is -1 where there may be none.
 
     Raises:
-        RunFormatError: they are not, or a list of classes is missing.
+        RunFormatError: they are not.
     """
     for name in (name for name in CLASSES if name in table.column_names):
         column = table[name].combine_chunks()
         values = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
         numbers: np.ndarray[Any, np.dtype[Any]] = values.to_numpy(zero_copy_only=False)
-        if column.null_count or values.null_count or (len(numbers) and not _within(numbers, least, classes)):
+        if len(numbers) and not _within(numbers, least, classes):
             raise RunFormatError(
                 expected=f"classes from {least} to {classes - 1} in the column {name!r} of {path}",
-                found="missing values" if column.null_count or values.null_count else f"up to {numbers.max()}",
+                found=f"{numbers.min()} to {numbers.max()}",
                 todo="The file is of another run or damaged: restore it from a copy, or move it away.",
             )
 

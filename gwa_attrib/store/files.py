@@ -79,6 +79,7 @@ def read_table(
             raise
         except Exception as error:  # whatever pyarrow makes of a damaged file
             raise damaged(path, f"{type(error).__name__}: {error}") from error
+    table = table.replace_schema_metadata(None)  # which may say anything
     holes = [f.name for f in schema if not f.nullable and f.name in table.column_names and table[f.name].null_count]
     if holes:
         raise damaged(path, f"missing values in {', '.join(holes)}")

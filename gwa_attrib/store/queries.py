@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import pandas as pd
 
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.store.checked import check_columns
@@ -50,6 +51,23 @@ def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
     if engine == "pyarrow":
         return nw.from_native(run.layer_observations() if table == LAYERS else run.observations(table=table))
     return _scan(files, READERS[engine])
+
+
+def observations_of(run: Run, sample_id: int) -> pd.DataFrame:
+    """See `Run.observations_of`.
+
+    Raises:
+        InputError: there is no such sample.
+    """
+    rows = scan(run).filter(nw.col("sample_id") == sample_id).sort("epoch", "step").collect()
+    if not len(rows) and sample_id not in run.sample_ids:
+        raise InputError(
+            expected=f"the id of one of the {len(run.sample_ids)} samples of {run.path}",
+            found=str(sample_id),
+            todo="Ids are in run.samples.",
+        )
+    found: pd.DataFrame = rows.to_pandas()
+    return found
 
 
 def _check(run: Run, files: dict[int, list[Path]], table: str) -> None:

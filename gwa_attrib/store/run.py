@@ -12,7 +12,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
-from gwa_attrib.store.checked import check_classes, check_samples
+from gwa_attrib.store.checked import check_classes, check_no_holes, check_samples
 from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
 from gwa_attrib.store.facts import read_info
 from gwa_attrib.store.files import damaged, joined, parts, read_table
@@ -98,11 +98,24 @@ class Run:
         for number, paths in chosen.items():
             for path in paths:
                 rows = read_table(path, self.run_id, OBSERVATION_SCHEMA, columns=columns, epoch=number)
+                check_no_holes(path, rows)
                 check_classes(path, rows, len(self.class_names))
                 tables.append(rows)
         if not tables:
             raise no_epoch(self)
         return joined(tables)
+
+    def observations_of(self, sample_id: int) -> pd.DataFrame:
+        """The observations of one sample, in the order in which they were made; only the parts of the files that can
+        hold it are read.
+
+        Raises:
+            RunFormatError: the run has no epoch yet.
+            InputError: there is no such sample.
+        """
+        from gwa_attrib.store.queries import observations_of
+
+        return observations_of(self, sample_id)
 
     def layer_observations(self, layer: str | None = None, *, epoch: int | None = None) -> pa.Table:
         """Tidy table of the layers: sample_id, epoch, step, layer, alignment, dot, grad_norm; one row per observation.
@@ -246,7 +259,7 @@ def samples_of(file: Path, table: pa.Table, classes: int) -> pd.DataFrame:
     """
     check_classes(file, table, classes, least=-1)
     try:
-        frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise damaged(file, f"{type(error).__name__}: {error}") from error
     check_samples(file, frame)

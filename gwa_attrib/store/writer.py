@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
@@ -67,8 +69,8 @@ class RunWriter:
         self._write_by_sample(PROBE, part, table)
 
     def _write_by_sample(self, folder: str, part: PartName, table: pa.Table) -> None:
-        ordered = table.sort_by([("sample_id", "ascending"), ("step", "ascending")])
-        self._write(f"{folder}/{part}", ordered)
+        rows = by_sample(table["sample_id"].to_numpy(), table["step"].to_numpy())
+        self._write(f"{folder}/{part}", table.take(rows))
 
     def write_layers(self, part: PartName, table: pa.Table) -> None:
         """What was observed of the layers in one epoch; to be written before the observations."""
@@ -81,6 +83,20 @@ class RunWriter:
     def _write(self, name: str, table: pa.Table) -> None:
         noted = marked(table, self.info["run_id"], name)
         atomic_write(self.path, self.path / name, lambda file: _write_table(file, noted))
+
+
+def by_sample(ids: Int[np.ndarray, " row"], steps: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
+    """The order of the rows by sample, then by step, of equals as they are.
+
+    Rows that are in the order of their steps, with ids below 2³¹, are the usual case: id and row number fit in one
+    integer, and these sort twenty times as fast.
+    """
+    small = len(ids) < 1 << 31 and ids.min(initial=0) >= 0 and ids.max(initial=0) < 1 << 31
+    if not small or (np.diff(steps) < 0).any():
+        return np.lexsort((steps, ids))
+    keys = ids << 32 | np.arange(len(ids))
+    keys.sort()
+    return np.asarray(keys & 0xFFFFFFFF)
 
 
 def as_json(info: Mapping[str, Any]) -> str:
@@ -104,7 +120,7 @@ def _write_text(file: Path, text: str) -> None:
 
 
 def _write_table(file: Path, table: pa.Table) -> None:
-    """zstd; float32 byte-stream-split, which packs better; integers dictionary-encoded.
+    """zstd; float32 byte-stream-split, which packs better; integers dictionary-encoded, ids as differences.
 
     float16 stays plain: DuckDB cannot read it byte-stream-split.
     """
@@ -115,6 +131,8 @@ def _write_table(file: Path, table: pa.Table) -> None:
         leaf = f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
         if pa.types.is_float32(value):
             split[leaf] = "BYTE_STREAM_SPLIT"
+        elif field.name == "sample_id":
+            split[leaf] = "DELTA_BINARY_PACKED"
         elif not pa.types.is_floating(value):
             dictionary.append(leaf)
     pq.write_table(

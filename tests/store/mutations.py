@@ -111,8 +111,8 @@ def change_table(file: Path, rng: random.Random) -> str:
         table = table.take([rng.randrange(len(table)) for _ in range(len(table))])
     try:
         pq.write_table(table, file)
-    except pa.ArrowException:  # what cannot be written in this way either
-        return truncate(file, rng)
+    except pa.ArrowException:  # it cannot be written so, and nothing is left
+        return "table that is gone"
     return f"table {how} of {name!r}, {other!r}"
 
 
