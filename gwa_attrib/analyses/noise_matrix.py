@@ -67,7 +67,7 @@ def joint_counts(
 
 def _by_label(rows: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> dict[int, Tensor]:
     """The rows of each label that occurs."""
-    found, sizes = labels.unique(return_counts=True)
+    found, sizes = torch.unique(labels, return_counts=True)
     return dict(zip(found.tolist(), torch.split(rows[labels.argsort()], sizes.tolist()), strict=True))
 
 

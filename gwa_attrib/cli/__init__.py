@@ -11,11 +11,11 @@ from gwa_attrib.cli.audit_verbs import audit, report
 from gwa_attrib.cli.cleaning_verbs import apply, verify
 from gwa_attrib.cli.export_verbs import export
 from gwa_attrib.cli.method_verbs import compare, doctor
-from gwa_attrib.cli.run_verbs import groups, inspect, rank, stop
+from gwa_attrib.cli.run_verbs import compact, groups, inspect, rank, stop
 from gwa_attrib.datasets.wording import printable
 from gwa_attrib.errors import GWAError, InputError, RunError
 
-VERBS = (audit, rank, report, apply, verify, export, groups, inspect, stop, compare, doctor)
+VERBS = (audit, rank, report, apply, verify, export, groups, inspect, compact, stop, compare, doctor)
 
 app = typer.Typer(
     help="Find mislabelled training samples from one training run.",

@@ -74,6 +74,14 @@ def inspect(run: RunFolder, as_json: AsJson = False) -> None:
         say(f"  {name:20} {size:>14,} bytes")
 
 
+def compact(run: RunFolder, as_json: AsJson = False) -> None:
+    """Join the files of consecutive epochs: fewer, larger files with the same numbers."""
+    from gwa_attrib.store.compact import compact as join_files
+
+    gone = join_files(gwa.open_run(run))
+    print_json({"run": str(run), "files_gone": gone}) if as_json else say(f"{gone} files fewer.")
+
+
 def stop(
     run: RunFolder,
     rule: Annotated[str, typer.Option(help="A stopping rule, or all of them: all.")] = "all",

@@ -59,7 +59,7 @@ def row_groups(path: Path, metadata: Mapping[bytes, bytes] | None, number: int) 
     try:
         counts = {int(epoch): count for epoch, count in json.loads((metadata or {})[GROUPS_MARK]).items()}
         ends = list(accumulate(counts.values(), initial=0))
-        if min(counts.values()) < 1 or ends[-1] != number:
+        if min(counts.values()) < 0 or ends[-1] != number:
             raise ValueError(f"{ends[-1]} row groups instead of {number}")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _foreign(path, f"no note of its epochs: {type(error).__name__}: {error}") from error

@@ -120,13 +120,17 @@ def _write_text(file: Path, text: str) -> None:
 
 
 def _write_table(file: Path, table: pa.Table) -> None:
+    pq.write_table(table, file, row_group_size=ROW_GROUP, **encoding(table.schema))
+
+
+def encoding(schema: pa.Schema) -> dict[str, Any]:
     """zstd; float32 byte-stream-split, which packs better; integers dictionary-encoded, ids as differences.
 
     float16 stays plain: DuckDB cannot read it byte-stream-split.
     """
     dictionary: list[str] = []
     split: dict[str, str] = {}
-    for field in table.schema:
+    for field in schema:
         value = field.type.value_type if pa.types.is_fixed_size_list(field.type) else field.type
         leaf = f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
         if pa.types.is_float32(value):
@@ -135,12 +139,4 @@ def _write_table(file: Path, table: pa.Table) -> None:
             split[leaf] = "DELTA_BINARY_PACKED"
         elif not pa.types.is_floating(value):
             dictionary.append(leaf)
-    pq.write_table(
-        table,
-        file,
-        compression="zstd",
-        use_dictionary=dictionary,
-        column_encoding=split,
-        row_group_size=ROW_GROUP,
-        write_page_checksum=True,
-    )
+    return {"compression": "zstd", "use_dictionary": dictionary, "column_encoding": split, "write_page_checksum": True}
