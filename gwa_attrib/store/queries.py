@@ -5,7 +5,8 @@ frame = run.scan("duckdb")            # or "polars", "pyarrow"; "dask", "pyspark
 frame.group_by("sample_id").agg(nw.col("margin").mean())
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +126,29 @@ def _polars(files: Files) -> Any:
 def _dask(files: Files) -> Any:
     import dask.dataframe
 
-    return dask.dataframe.read_parquet(list(files))
+    return dask.dataframe.from_map(pd.read_parquet, list(files))  # its own reader takes [ and * for patterns
 
 
 def _pyspark(files: Files) -> Any:
     from pyspark.sql import SparkSession
 
-    session = SparkSession.builder.getOrCreate()
-    return session.read.parquet(*files)
+    columns = [f"`{name}` {kind}" for name, kind in _spark_types(files[0])]
+    return SparkSession.builder.getOrCreate().read.schema(", ".join(columns)).parquet(*map(_literal, files))
+
+
+def _literal(path: str) -> str:
+    """A path in which Hadoop finds no pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
+
+
+def _spark_types(file: str) -> Iterator[tuple[str, str]]:
+    import pyarrow.parquet as pq
+
+    kinds = {"int64": "bigint", "int32": "int", "float": "float", "double": "double", "string": "string"}
+    for field in pq.read_schema(file):
+        inner = str(getattr(field.type, "value_type", field.type))
+        if inner in kinds:
+            yield field.name, f"array<{kinds[inner]}>" if "list" in str(field.type) else kinds[inner]
 
 
 READERS = {"duckdb": _duckdb, "polars": _polars, "dask": _dask, "pyspark": _pyspark}
