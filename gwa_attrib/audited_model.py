@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gwa_attrib.audit import read_again
 from gwa_attrib.datasets import encode
 from gwa_attrib.errors import NotRecordedError
-from gwa_attrib.models import build_model
+from gwa_attrib.models import build_model, trusted_model
 from gwa_attrib.store.checkpoints import checkpoints
 from gwa_attrib.store.neighbourhood import kept_embeddings
 from gwa_attrib.store.run import Run
@@ -71,6 +71,7 @@ def audited_model(run: Run) -> AuditedModel:
 
     Raises:
         NotRecordedError: the run is none of an audit, kept no weights, or its data cannot be read any more.
+        UntrustedModelError: run.json names a function that nobody here has asked for.
     """
     data, note = read_again(run)
     if data is None:
@@ -85,10 +86,10 @@ def audited_model(run: Run) -> AuditedModel:
     config: dict[str, Any] = run.info["config"]
     inputs = encode(data, kept_embeddings(run))
     shape = tuple(inputs.shape[1:])
-    plan = Plan(**config["plan"])
+    plan, spec = _plan(config), trusted_model(str(config.get("model")))
 
     def fresh() -> nn.Module:
-        return build_model(config["model"], data.kind, shape, len(data.class_names), plan.width)
+        return build_model(spec, data.kind, shape, len(data.class_names), plan.width)
 
     model = fresh()
     model.load_state_dict(torch.load(states[max(states)], weights_only=True))
@@ -104,3 +105,14 @@ def audited_model(run: Run) -> AuditedModel:
         fresh,
         run.path,
     )
+
+
+def _plan(config: dict[str, Any]) -> Plan:
+    try:
+        return Plan(**config["plan"])
+    except (KeyError, TypeError) as error:
+        raise NotRecordedError(
+            expected="the plan of the training in run.json",
+            found=f"{type(error).__name__}: {error}",
+            todo="Audit the data again.",
+        ) from error

@@ -7,6 +7,7 @@
     │   ├── DataError                      the data set given to `audit`
     │   ├── UnknownNameError               a name that is not registered
     │   ├── NotRecordedError               a run that was recorded without what is asked of it
+    │   ├── UntrustedModelError            a run names code that nobody here has asked for
     │   └── MissingDependencyError         an optional package is not installed
     ├── RecordingError (RuntimeError)      the training loop and the recorder disagree
     │   ├── HeadError                      the head is missing, not linear, or never ran
@@ -59,6 +60,10 @@ class UnknownNameError(InputError):
 
 class NotRecordedError(InputError):
     """The run was recorded without what is asked of it."""
+
+
+class UntrustedModelError(InputError):
+    """A run names code, and nobody here has asked for it."""
 
 
 class MissingDependencyError(InputError):

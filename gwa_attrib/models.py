@@ -1,5 +1,7 @@
 """Models for `audit`: a default for each kind of data, and the user's own."""
 
+import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -7,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gwa_attrib.errors import InputError
+from gwa_attrib.errors import InputError, UntrustedModelError
+
+TRUST = "GWA_ATTRIB_TRUST_MODEL"
+"""Environment variable with the model that may be made although only a run names it."""
 
 Factory = Callable[..., nn.Module]
 
@@ -90,6 +95,23 @@ def build_model(spec: str, kind: str, input_shape: tuple[int, ...], num_classes:
         )
     _check_output(model, spec, input_shape, num_classes)
     return model
+
+
+def trusted_model(spec: str) -> str:
+    """The model that a run names, if it may be made: a run that somebody sends must not choose what is executed.
+
+    "auto" may, and a function of a module that is imported already or that the environment variable names.
+
+    Raises:
+        UntrustedModelError: another one.
+    """
+    if spec == "auto" or spec == os.environ.get(TRUST) or spec.partition(":")[0] in sys.modules:
+        return spec
+    raise UntrustedModelError(
+        expected="a model of our own, or one that you ask for: the run alone must not choose what is executed",
+        found=f"{spec!r} in run.json",
+        todo=f"If you trust the run, set the environment variable {TRUST}={spec}, or import the module first.",
+    )
 
 
 def find_factory(spec: str) -> Factory:

@@ -19,6 +19,7 @@ TREE = {
     "DataError": ValueError,
     "UnknownNameError": ValueError,
     "NotRecordedError": ValueError,
+    "UntrustedModelError": ValueError,
     "MissingDependencyError": ValueError,
     "RecordingError": RuntimeError,
     "HeadError": RuntimeError,

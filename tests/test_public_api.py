@@ -114,7 +114,7 @@ SIGNATURES: dict[str, str] = {
 }
 PROPERTIES = {
     Recorder: ["path", "head", "layers"],
-    Run: ["samples", "sample_ids", "labels", "class_names", "layers", "epoch_numbers"],
+    Run: ["run_id", "samples", "sample_ids", "labels", "class_names", "layers", "epoch_numbers"],
 }
 FIELDS = {
     EpochSummary: [

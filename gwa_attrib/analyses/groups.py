@@ -1,5 +1,6 @@
 """Groups of samples, the most harmful first: classes, pairs of classes, values of a column, clusters of features."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,8 @@ def _names(run: Run, by: str, found: Scores, features: Any, clusters: int) -> np
 
 
 def _of_column(column: pd.Series, by: str) -> np.ndarray[Any, np.dtype[Any]]:
+    if column.dtype == object:  # lists, say, cannot be counted
+        column = column.map(lambda value: value if isinstance(value, Hashable) else str(value))
     different = column.nunique(dropna=True)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and different > BINS:
         cut = pd.qcut(column, BINS, duplicates="drop")

@@ -50,18 +50,25 @@ def joint_counts(
     """``[k, j]``: how many samples with label j are of class k, by expectation maximisation (Dawid & Skene 1979)."""
     classes = probabilities.shape[1]
     log = probabilities.double().clamp_min(1e-12).log()
-    sharpened = (sharpness * log).softmax(dim=1)
+    of_label = _by_label((sharpness * log).softmax(dim=1), labels)
     eye = torch.eye(classes, dtype=torch.float64)
     matrix = (1 - FIRST_RATE) * eye + FIRST_RATE / classes
     counts = torch.zeros(classes, classes, dtype=torch.float64)
     for _ in range(STEPS):
-        share = sharpened * matrix.T[labels]
-        share /= share.sum(dim=1, keepdim=True)
-        counts = torch.zeros_like(counts).index_add_(0, labels, share).T
+        counts = torch.zeros_like(counts)
+        for label, rows in of_label.items():
+            likely = matrix[:, label]
+            counts[:, label] = likely * (rows.T @ (rows @ likely).reciprocal())
         matrix = counts + 1e-3
         matrix = matrix / matrix.sum(dim=1, keepdim=True)
     found: Matrix = counts.numpy()
     return found
+
+
+def _by_label(rows: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> dict[int, Tensor]:
+    """The rows of each label that occurs."""
+    found, sizes = torch.unique(labels, return_counts=True)
+    return dict(zip(found.tolist(), torch.split(rows[labels.argsort()], sizes.tolist()), strict=True))
 
 
 def shares(counts: Matrix) -> Float[np.ndarray, "class other"]:

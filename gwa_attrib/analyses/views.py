@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gwa_attrib.analyses.trajectories import Recorded
@@ -60,13 +60,14 @@ def pooled(
     The geometric mean, normalised (a logarithmic opinion pool). Probabilities are known of the label and of the
     likeliest classes; what is left of 1 is spread over the other classes.
     """
-    samples = len(labels)
-    total, seen = torch.zeros(samples, classes), torch.zeros(samples)
+    total, seen = torch.zeros(len(labels), classes), torch.zeros(len(labels))
+    floor = min(FLOOR, FLOOR_OF_ALL / classes)
     for weight, view in zip(weights, views, strict=True):
         if weight:
-            present = ~view.p_label.isnan()
-            total += torch.where(present.unsqueeze(1), weight * _log_probabilities(view, labels, classes), 0.0)
-            seen += weight * present
+            known = _known(view, labels, classes)
+            ahead = (known.values + floor).log() - (known.rest + floor).log().unsqueeze(1)
+            total.scatter_add_(1, known.columns, torch.where(known.present.unsqueeze(1), weight * ahead, 0.0))
+            seen += weight * known.present
     return (total / torch.where(seen > 0, seen, torch.nan).unsqueeze(1)).softmax(dim=1)
 
 
@@ -74,26 +75,37 @@ def mean_probabilities(
     views: Iterable[View], labels: Int[Tensor, " sample"], classes: int
 ) -> Float[Tensor, "sample class"]:
     """Their plain average over the epochs in which the sample was seen."""
-    total, seen = torch.zeros(len(labels), classes), torch.zeros(len(labels))
+    total, rest, seen = torch.zeros(len(labels), classes), torch.zeros(len(labels)), torch.zeros(len(labels))
     for view in views:
-        present = ~view.p_label.isnan()
-        total += torch.where(present.unsqueeze(1), _probabilities(view, labels, classes), 0.0)
-        seen += present
-    return total / torch.where(seen > 0, seen, torch.nan).unsqueeze(1)
+        known = _known(view, labels, classes)
+        more = known.values - known.rest.unsqueeze(1)
+        total.scatter_add_(1, known.columns, torch.where(known.present.unsqueeze(1), more, 0.0))
+        rest += torch.where(known.present, known.rest, 0.0)
+        seen += known.present
+    return (total + rest.unsqueeze(1)) / torch.where(seen > 0, seen, torch.nan).unsqueeze(1)
 
 
-def _log_probabilities(view: View, labels: Tensor, classes: int) -> Tensor:
-    return (_probabilities(view, labels, classes) + min(FLOOR, FLOOR_OF_ALL / classes)).log_()
+class Known(NamedTuple):
+    """Probabilities of the few classes that are stored, and what is left for each of the others."""
+
+    present: Bool[Tensor, " sample"]
+    columns: Int[Tensor, "sample known"]
+    """The likeliest classes, then the label."""
+    values: Float[Tensor, "sample known"]
+    """Of the label what is left for others if it is among the likeliest, so that it counts once."""
+    rest: Float[Tensor, " sample"]
 
 
-def _probabilities(view: View, labels: Tensor, classes: int) -> Tensor:
+def _known(view: View, labels: Tensor, classes: int) -> Known:
     index, listed = labels.unsqueeze(1), view.top_class.clamp_min(0)
-    p_label, among = view.p_label.nan_to_num(0.0), (listed == index).any(dim=1)
-    known = view.top_prob.sum(dim=1) + torch.where(among, 0.0, p_label)
+    p_label, own = view.p_label.nan_to_num(0.0), listed == index
+    among = own.any(dim=1)
+    sum_of_known = view.top_prob.sum(dim=1) + torch.where(among, 0.0, p_label)
     others = classes - listed.shape[1] - (~among).long()
-    rest = (1.0 - known).clamp_min(0.0) / others.clamp_min(1)
-    found = rest.unsqueeze(1).repeat(1, classes)
-    return found.scatter_(1, listed, view.top_prob).scatter_(1, index, p_label.unsqueeze(1))
+    rest = (1.0 - sum_of_known).clamp_min(0.0) / others.clamp_min(1)
+    likeliest = torch.where(own, p_label.unsqueeze(1), view.top_prob)
+    values = torch.cat([likeliest, torch.where(among, rest, p_label).unsqueeze(1)], dim=1)
+    return Known(~view.p_label.isnan(), torch.cat([listed, index], dim=1), values, rest)
 
 
 def _tensor(array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:

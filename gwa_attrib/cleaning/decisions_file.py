@@ -109,7 +109,8 @@ def _check_run(frame: pd.DataFrame, run: Run, path: str | Path) -> None:
 def _rows(ids: pd.Series, run: Run, path: str | Path) -> np.ndarray:
     numbers = pd.to_numeric(ids, errors="coerce")
     known = pd.Index(run.sample_ids)
-    rows = known.get_indexer(numbers.fillna(-1).astype(np.int64))
+    possible = numbers.where(numbers.abs() < 2**63)  # "inf" and "1e30" are numbers, too
+    rows = known.get_indexer(possible.fillna(-1).astype(np.int64))
     foreign = ids[(rows < 0) | (numbers % 1 != 0)]
     if len(foreign):
         raise InputError(

@@ -77,7 +77,7 @@ def _decisions(run: Run, rows: Any, found: Mapping[int, Answer], path: Path) -> 
 def _tasks(path: Path) -> list[Any]:
     try:
         tasks = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _wrong(path, "tasks", f"{type(error).__name__}: {error}") from error
     if not isinstance(tasks, list) or not all(
         isinstance(task, dict) and isinstance(task.get("data"), dict) and isinstance(task.get("annotations", []), list)

@@ -11,10 +11,11 @@ from gwa_attrib.cli.audit_verbs import audit, report
 from gwa_attrib.cli.cleaning_verbs import apply, verify
 from gwa_attrib.cli.export_verbs import export
 from gwa_attrib.cli.method_verbs import compare, doctor
-from gwa_attrib.cli.run_verbs import groups, inspect, rank, stop
+from gwa_attrib.cli.run_verbs import compact, groups, inspect, rank, stop
+from gwa_attrib.datasets.wording import printable
 from gwa_attrib.errors import GWAError, InputError, RunError
 
-VERBS = (audit, rank, report, apply, verify, export, groups, inspect, stop, compare, doctor)
+VERBS = (audit, rank, report, apply, verify, export, groups, inspect, compact, stop, compare, doctor)
 
 app = typer.Typer(
     help="Find mislabelled training samples from one training run.",
@@ -31,8 +32,8 @@ def main() -> None:
     try:
         app()
     except (InputError, RunError) as error:
-        print(f"gwa-attrib: {error}", file=sys.stderr)
+        print(f"gwa-attrib: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except GWAError as error:
-        print(f"gwa-attrib: {error}", file=sys.stderr)
+        print(f"gwa-attrib: {printable(str(error))}", file=sys.stderr)
         sys.exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import gwa_attrib as gwa
-from gwa_attrib.cli.options import AsJson, RunFolder, print_json
+from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
 
 
 class Budget(StrEnum):
@@ -75,14 +75,14 @@ def audit(
         print_json(result.to_dict())
         return
     errors = result.estimated_errors
-    print(
+    say(
         f"{result.samples} samples in {result.classes} classes, {result.epochs} epochs, {result.seconds:.0f} s: "
         f"{result.suspects} suspects; estimated wrong labels {errors['count']} "
         f"(between {errors['low']} and {errors['high']})."
     )
     if result.truth is not None:
-        print("Against the verified labels: " + "  ".join(f"{k}={v:.4g}" for k, v in result.truth.items()))
-    print(result.report)
+        say("Against the verified labels: " + "  ".join(f"{k}={v:.4g}" for k, v in result.truth.items()))
+    say(result.report)
 
 
 def report(
@@ -96,4 +96,4 @@ def report(
     opened = gwa.open_run(run)
     data, note = read_again(opened)
     path = gwa.report(opened, out, data=data, notes=[note] if note else [])
-    print_json({"report": str(path)}) if as_json else print(path)
+    print_json({"report": str(path)}) if as_json else say(path)

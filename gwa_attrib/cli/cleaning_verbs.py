@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import gwa_attrib as gwa
-from gwa_attrib.cli.options import AsJson, RunFolder, print_json
+from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
 from gwa_attrib.errors import InputError
 
 
@@ -43,8 +43,8 @@ def apply(
         print_json({**cleaned.counts, "path": str(cleaned.path)})
         return
     counts = cleaned.counts
-    print(f"{counts['dropped']} dropped, {counts['relabelled']} relabelled, {counts['left']} samples left.")
-    print(cleaned.path)
+    say(f"{counts['dropped']} dropped, {counts['relabelled']} relabelled, {counts['left']} samples left.")
+    say(cleaned.path)
 
 
 def _one_of(run: Path, decisions: Path | None, auto: Auto | None, below: float | None) -> gwa.Decisions | str:
@@ -80,14 +80,14 @@ def verify(
         print_json(found.to_dict())
         return
     facts = found.facts
-    print(
+    say(
         f"{facts['dropped']} dropped and {facts['relabelled']} relabelled of {facts['trained_on']} samples trained on; "
         f"{facts['asked']} asked ({ASKED[facts['by']]}: {facts['asked_of']}); {facts['seeds']} trainings each."
     )
-    print("Accuracy: " + ", ".join(f"{arm} {100 * value:.2f} %" for arm, value in found.accuracy.items()) + ".")
-    print("Changes in points, with their 95 % intervals:")
-    print((100 * found.table).round(2).to_string())
-    print((100 * found.classes.drop(columns="asked")).round(1).to_string())
+    say("Accuracy: " + ", ".join(f"{arm} {100 * value:.2f} %" for arm, value in found.accuracy.items()) + ".")
+    say("Changes in points, with their 95 % intervals:")
+    say((100 * found.table).round(2).to_string())
+    say((100 * found.classes.drop(columns="asked")).round(1).to_string())
 
 
 ASKED = {"test": "test set", "verified": "held out, verified labels", "given": "held out, labels as given"}

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import gwa_attrib as gwa
-from gwa_attrib.cli.options import AsJson, RunFolder, print_json
+from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
 
 
 def export(
@@ -27,6 +27,6 @@ def export(
         also = [str(path) for path in written.also]
         print_json({"to": written.to, "path": str(written.path), "also": also, "samples": written.samples})
         return
-    print(f"{written.samples} samples for {written.to}")
+    say(f"{written.samples} samples for {written.to}")
     for path in (written.path, *written.also):
-        print(path)
+        say(path)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import gwa_attrib as gwa
-from gwa_attrib.cli.options import AsJson, RunFolder, print_json
+from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
 
 
 def compare(
@@ -41,10 +41,10 @@ def compare(
         return
     shown = ["auroc", "average_precision", "recall_at_10_percent", "seconds", "megabytes", "trainings"]
     if len(compared.table):
-        print(compared.table[shown].round(3).to_string())
+        say(compared.table[shown].round(3).to_string())
     for name, reason in compared.skipped.items():
-        print(f"not run: {name}: {reason}")
-    print(page)
+        say(f"not run: {name}: {reason}")
+    say(page)
 
 
 def doctor(
@@ -68,9 +68,9 @@ def doctor(
         width = max(len(finding.block) for finding in diagnosis.findings)
         for finding in diagnosis.findings:
             state = "refused" if finding.problem else "ok     "
-            print(f"{finding.block:{width}}  {state}  {finding.deviation:8.1e}  {finding.how}")
+            say(f"{finding.block:{width}}  {state}  {finding.deviation:8.1e}  {finding.how}")
         for finding in diagnosis.findings:
             if finding.problem:
-                print(f"\n{finding.block}: {finding.problem}")
+                say(f"\n{finding.block}: {finding.problem}")
     if not diagnosis.healthy:
         raise typer.Exit(1)

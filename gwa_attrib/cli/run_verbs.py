@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import gwa_attrib as gwa
-from gwa_attrib.cli.options import AsJson, RunFolder, print_json
+from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
 from gwa_attrib.errors import InputError
 
 BY_LAYER = ("alignment", "fraction_negative", "grand")
@@ -39,8 +39,8 @@ def rank(
         rows = json.loads(worst.to_json(orient="records"))
         print_json({"method": scores.method, "suspect": scores.suspect, "samples": rows})
     else:
-        print(f"{scores.method}: {scores.suspect} is suspicious")
-        print(worst.to_string(index=False))
+        say(f"{scores.method}: {scores.suspect} is suspicious")
+        say(worst.to_string(index=False))
 
 
 def groups(
@@ -58,7 +58,7 @@ def groups(
     if as_json:
         print_json({"by": by, "groups": json.loads(table.reset_index().to_json(orient="records"))})
     else:
-        print(table.round(4).to_string())
+        say(table.round(4).to_string())
 
 
 def inspect(run: RunFolder, as_json: AsJson = False) -> None:
@@ -69,9 +69,17 @@ def inspect(run: RunFolder, as_json: AsJson = False) -> None:
         return
     sizes = facts.pop("bytes_of_column")
     for name, value in facts.items():
-        print(f"{name.replace('_', ' '):22} {value}")
+        say(f"{name.replace('_', ' '):22} {value}")
     for name, size in sizes.items():
-        print(f"  {name:20} {size:>14,} bytes")
+        say(f"  {name:20} {size:>14,} bytes")
+
+
+def compact(run: RunFolder, as_json: AsJson = False) -> None:
+    """Join the files of consecutive epochs: fewer, larger files with the same numbers."""
+    from gwa_attrib.store.compact import compact as join_files
+
+    gone = join_files(gwa.open_run(run))
+    print_json({"run": str(run), "files_gone": gone}) if as_json else say(f"{gone} files fewer.")
 
 
 def stop(
@@ -89,4 +97,4 @@ def stop(
     if as_json:
         print_json({"rules": json.loads(table.to_json(orient="records"))})
     else:
-        print(table.to_string(index=False))
+        say(table.to_string(index=False))

@@ -1,6 +1,7 @@
 """The data of an audited run, read again from where it was."""
 
 from dataclasses import replace
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,16 @@ from gwa_attrib.errors import DataError
 
 if TYPE_CHECKING:
     from gwa_attrib.store import Run
+
+
+SAID: dict[str, tuple[type, ...]] = {
+    "data": (str,),
+    "label_column": (str, NoneType),
+    "limit": (int, NoneType),
+    "truth": (str, NoneType),
+    "fingerprint": (str,),
+}
+"""What an audit notes of its data."""
 
 
 def read_again(run: "Run") -> tuple[LabeledData | None, str]:
@@ -24,6 +35,9 @@ def source_as_read(run: "Run") -> tuple[LabeledData | None, str]:
     config = run.info["config"]
     if "data" not in config:
         return None, "The run was not made by an audit: pass the data to gwa.report(run, data=...) to see the samples."
+    wrong = [name for name, kinds in SAID.items() if not isinstance(config.get(name, ...), kinds)]
+    if wrong:
+        return None, f"run.json does not say how the data were read: {', '.join(wrong)}."
     try:
         data = load(
             config["data"],

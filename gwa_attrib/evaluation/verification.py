@@ -67,7 +67,7 @@ def kept_verification(run: Run) -> Verification | None:
         if found["run_id"] != run.info["run_id"]:
             return None  # of a run that was in this folder before
         return _checked(found)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RunFormatError(
             expected=f"{file} as verify wrote it",
             found=f"{type(error).__name__}: {error}",

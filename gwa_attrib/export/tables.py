@@ -7,7 +7,7 @@ import pandas as pd
 
 from gwa_attrib.errors import InputError, RunError
 
-_FORMULA = re.compile(r"^[=+\-@\t\r]")
+_FORMULA = re.compile(r"^\s*[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$", re.IGNORECASE)
 
 
@@ -54,8 +54,9 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    text = frame.copy()
-    for column in text.columns:
-        if not pd.api.types.is_numeric_dtype(text[column]):
-            text[column] = text[column].map(neutralise)
-    text.to_csv(path, lineterminator="\n")
+    text = frame.reset_index(allow_duplicates=True)
+    for column in range(text.shape[1]):
+        if not pd.api.types.is_numeric_dtype(text.iloc[:, column]):
+            text.isetitem(column, text.iloc[:, column].map(neutralise).to_numpy())
+    text.columns = pd.Index([neutralise(name) for name in text.columns])
+    text.to_csv(path, lineterminator="\n", index=False)

@@ -8,16 +8,14 @@ from gwa_attrib.store.schema import (
     CHECKPOINTS,
     DUPLICATES,
     EMBEDDINGS,
-    EPOCHS,
     FEATURES,
-    LAYERS,
-    OBSERVATIONS,
-    PROBE,
+    FOLDERS,
     RUN_FILE,
     SAMPLES_FILE,
     TMP,
     VERIFICATION,
     PartName,
+    SpanName,
 )
 
 
@@ -62,9 +60,20 @@ def _holds_something(root: Path) -> bool:
 
 def _files_of_run(root: Path) -> list[Path]:
     """What a recorder wrote; run.json last, so that a deletion that fails half-way can be repeated."""
-    folders = (OBSERVATIONS, LAYERS, PROBE, EPOCHS)
-    parts = [path for folder in folders for path in (root / folder).glob("*") if PartName.parse(path)]
+    _refuse_links(root)
+    parts = [p for name in FOLDERS for p in (root / name).glob("*") if PartName.parse(p) or SpanName.parse(p)]
     states = [path for path in (root / CHECKPOINTS).glob("*.pt") if checkpoint_epoch(path) is not None]
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
     single = [root / name for name in (FEATURES, EMBEDDINGS, DUPLICATES, VERIFICATION, SAMPLES_FILE, RUN_FILE)]
     return [*parts, *states, *halves, *single]
+
+
+def _refuse_links(root: Path) -> None:
+    """What a folder of the run leads to elsewhere is not the run's to delete."""
+    for name in (*FOLDERS, CHECKPOINTS, TMP):
+        if (root / name).is_symlink():
+            raise RunError(
+                expected=f"{root / name} to be a folder of the run that is to be replaced",
+                found="a link to somewhere else",
+                todo="Remove the link, or choose another folder.",
+            )

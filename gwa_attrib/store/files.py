@@ -1,101 +1,126 @@
-"""Finding and opening the files of a run."""
+"""Finding, opening and reading the files of a run. A file that is damaged, or does not belong there, is an error."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gwa_attrib.errors import NotARunError, RunFormatError
-from gwa_attrib.store.schema import RUN_FILE, SCHEMA_VERSION, PartName
-
-NEEDED = ("schema_version", "run_id", "status", "num_samples", "class_names", "config")
-
-
-def read_info(root: Path) -> dict[str, Any]:
-    """The facts of run.json.
-
-    Raises:
-        NotARunError: there is no run in the folder.
-        RunFormatError: run.json cannot be understood.
-    """
-    file = root / RUN_FILE
-    if not file.is_file():
-        raise NotARunError(
-            expected=f"a run in {root}, with a {RUN_FILE}",
-            found="no such folder" if not root.exists() else f"no {RUN_FILE}",
-            todo="Give the folder that was passed to gwa.record(...) or to `gwa-attrib audit --out`.",
-        )
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-        version, *_ = (info[key] for key in NEEDED)
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunFormatError(
-            expected=f"{file} to be a JSON object with {', '.join(NEEDED)}",
-            found=f"{type(error).__name__}: {error}",
-            todo="Restore the file from a copy of the run; the parquet files beside it can still be read.",
-        ) from error
-    if version != SCHEMA_VERSION:
-        raise RunFormatError(
-            expected=f"a run of schema version {SCHEMA_VERSION}",
-            found=f"version {version!r} in {file}",
-            todo="Read it with the version of gwa_attrib that wrote it.",
-        )
-    return dict(info)
+from gwa_attrib.errors import RunFormatError
+from gwa_attrib.store.checked import check_columns, check_mark, row_groups
+from gwa_attrib.store.schema import PartName, SpanName
 
 
 def parts(folder: Path) -> dict[int, list[Path]]:
-    """The files of each epoch, ordered by process; of an epoch that was recorded again only the latest attempt."""
-    found: dict[int, dict[PartName, Path]] = {}
+    """The files of each epoch, ordered by process; of an epoch that was recorded again only the latest attempt.
+
+    A file that `compact` made stands for all its epochs, instead of the files that it was made of.
+    """
+    found: dict[int, dict[tuple[int, int, int], Path]] = {}
     for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else ():
-        name = PartName.parse(path)
+        name, span = PartName.parse(path), SpanName.parse(path)
         if name is not None:
-            found.setdefault(name.epoch, {})[name] = path
+            found.setdefault(name.epoch, {})[name.attempt, 0, name.rank] = path
+        for epoch in span.epochs if span is not None else ():
+            found.setdefault(epoch, {})[span.attempt, 1, 0] = path  # type: ignore[union-attr]
     latest: dict[int, list[Path]] = {}
     for epoch in sorted(found):
-        attempt = max(name.attempt for name in found[epoch])
-        latest[epoch] = [path for name, path in found[epoch].items() if name.attempt == attempt]
+        best = max(found[epoch])[:2]
+        latest[epoch] = [path for key, path in sorted(found[epoch].items()) if key[:2] == best]
     return latest
 
 
-def open_parquet(path: Path) -> pq.ParquetFile:
+def open_parquet(path: Path, run_id: str) -> pq.ParquetFile:
     """A parquet file of a run, its pages checked when they are read.
 
     Raises:
-        RunFormatError: the file is damaged.
+        RunFormatError: the file is damaged, or of another run or another part of it.
     """
+    if not path.is_file():
+        raise damaged(path, "no regular file")
     try:
-        return pq.ParquetFile(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+    except Exception as error:  # whatever pyarrow makes of a damaged file
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
+    check_mark(path, file.schema_arrow.metadata, run_id)
+    return file
 
 
-def _damaged(path: Path, error: Exception) -> RunFormatError:
+def read_table(
+    path: Path,
+    run_id: str,
+    schema: pa.Schema,
+    *,
+    columns: Sequence[str] | None = None,
+    epoch: int | None = None,
+) -> pa.Table:
+    """One parquet file of a run, or the rows of one epoch in it.
+
+    Raises:
+        RunFormatError: the file is damaged, is none of this run, lacks a column, or has one of another type than
+            `schema`; columns that are not in `schema` may be as they like.
+    """
+    with open_parquet(path, run_id) as file:
+        present = file.schema_arrow.names
+        missing = [column for column in columns or () if column not in present]
+        if missing:
+            raise RunFormatError(
+                expected=f"columns {', '.join(missing)} in {path}",
+                found=f"only {', '.join(present)}",
+                todo="Record the run with these signals: gwa.record(..., signals=None) stores all of them.",
+            )
+        read = columns if columns is None or epoch is None else (*columns, "epoch")
+        check_columns(path, file.schema_arrow, schema, read)
+        try:
+            groups = _groups_of(file, path, epoch)
+            table = file.read_row_groups(groups, columns=None if read is None else list(dict.fromkeys(read)))
+        except RunFormatError:
+            raise
+        except Exception as error:  # whatever pyarrow makes of a damaged file
+            raise damaged(path, f"{type(error).__name__}: {error}") from error
+    table = table.replace_schema_metadata(None)  # which may say anything
+    holes = [f.name for f in schema if not f.nullable and f.name in table.column_names and table[f.name].null_count]
+    if holes:
+        raise damaged(path, f"missing values in {', '.join(holes)}")
+    if epoch is not None and not pc.all(pc.equal(table["epoch"], epoch), min_count=0).as_py():
+        raise damaged(path, f"rows of the epochs {pc.unique(table['epoch']).to_pylist()[:5]}")
+    return table if columns is None else table.select(list(dict.fromkeys(columns)))
+
+
+def _groups_of(file: pq.ParquetFile, path: Path, epoch: int | None) -> list[int]:
+    """The row groups of an epoch. A compacted file says which; the statistics would, too, but pyarrow's own access to
+    those of a damaged file ends the process.
+    """
+    number = file.metadata.num_row_groups
+    if epoch is None or SpanName.parse(path) is None:
+        return list(range(number))
+    of_epoch = row_groups(path, file.schema_arrow.metadata, number)
+    if epoch not in of_epoch:
+        raise damaged(path, f"no rows of epoch {epoch}")
+    return list(of_epoch[epoch])
+
+
+def damaged(path: Path, found: str) -> RunFormatError:
+    """The error of a file that cannot be read, or is not what its name says."""
     return RunFormatError(
         expected=f"{path} to be a readable parquet file of a run",
-        found=f"{type(error).__name__}: {error}",
+        found=found,
         todo="The file is damaged: restore it from a copy, or move it away to go on without that epoch.",
     )
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One parquet file of a run.
+def joined(tables: Iterable[pa.Table]) -> pa.Table:
+    """One below the other.
 
     Raises:
-        RunFormatError: the file is damaged, or lacks a column.
+        RunFormatError: they have different columns.
     """
-    with open_parquet(path) as file:
-        present = file.schema_arrow.names
-        missing = [column for column in columns or () if column not in present]
-        if not missing:
-            try:
-                return file.read(columns=list(columns) if columns is not None else None)
-            except (pa.ArrowException, OSError) as error:
-                raise _damaged(path, error) from error
-    raise RunFormatError(
-        expected=f"columns {', '.join(missing)} in {path}",
-        found=f"only {', '.join(present)}",
-        todo="Record the run with these signals: gwa.record(..., signals=None) stores all of them.",
-    )
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowException as error:
+        raise RunFormatError(
+            expected="the same columns in the files of all epochs",
+            found=f"{type(error).__name__}: {error}",
+            todo="Files of several runs were mixed: restore this run from a copy.",
+        ) from error

@@ -1,31 +1,32 @@
 """What is in a run, what is missing, and what it costs on disk."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gwa_attrib.store.files import open_parquet, parts
+from gwa_attrib.store.files import damaged, open_parquet, parts
 from gwa_attrib.store.run import Run
-from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP
+from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP, SpanName
+
+MOST = 1000
+"""Missing epochs that are named."""
 
 
 def inspect(run: Run) -> dict[str, Any]:
-    """Facts about a run, read from the files' own statistics where possible: cheap also for large runs."""
+    """Facts about a run, read from the files' own statistics where possible: cheap also for large runs.
+
+    `missing_epochs` lack a file (of one process at least), or it was moved away; `open_epoch` is the one that was being
+    recorded when nothing more was heard of the run: it is lost if the training has ended. None after a complete run.
+    """
     files = parts(run.path / OBSERVATIONS)
-    bytes_of: dict[str, int] = {}
-    observations = 0
-    for path in (path for paths in files.values() for path in paths):
-        with open_parquet(path) as file:
-            observations += file.metadata.num_rows
-            for group in range(file.metadata.num_row_groups):
-                for i in range(file.metadata.num_columns):
-                    column = file.metadata.row_group(group).column(i)
-                    name = column.path_in_schema.partition(".")[0]
-                    bytes_of[name] = bytes_of.get(name, 0) + column.total_compressed_size
+    paths = list(dict.fromkeys(path for paths in files.values() for path in paths))
+    observations = sum(_rows(path, run.run_id) for path in paths)
     epochs = run.epochs()
     numbers = list(files)
     folders = (OBSERVATIONS, EPOCHS, *((LAYERS,) if run.layers else ()))
-    expected = range(numbers[-1] + 1) if numbers else range(0)
     total = sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file())
     return {
         "run": str(run.path),
@@ -35,12 +36,44 @@ def inspect(run: Run) -> dict[str, Any]:
         "never_seen": int(np.sum(run.labels < 0)) if files else run.info["num_samples"],
         "classes": len(run.class_names),
         "epochs": len(numbers),
-        "missing_epochs": [e for e in expected if any(e not in parts(run.path / folder) for folder in folders)],
+        "missing_epochs": list(islice(_missing(run, folders, numbers), MOST)),
+        "open_epoch": None if run.info["status"] == "complete" else max(numbers, default=-1) + 1,
         "half_written": len(list((run.path / TMP).glob("*"))) if (run.path / TMP).is_dir() else 0,
         "lowest_coverage": float(epochs["coverage"].min()) if len(epochs) else 0.0,
         "undefined_alignments": int(epochs["undefined"].sum()) if len(epochs) else 0,
         "observations": observations,
         "bytes": total,
         "bytes_per_observation": total / observations if observations else 0.0,
-        "bytes_of_column": dict(sorted(bytes_of.items(), key=lambda item: -item[1])),
+        "bytes_of_column": _bytes_of_columns(paths) if paths else {},
     }
+
+
+def _rows(path: Path, run_id: str) -> int:
+    with open_parquet(path, run_id) as file:
+        return int(file.metadata.num_rows)
+
+
+def _bytes_of_columns(paths: Sequence[Path]) -> dict[str, int]:
+    """The largest first. DuckDB's errors can be caught; pyarrow's of a damaged footer end the process."""
+    import duckdb
+
+    query = """select split_part(path_in_schema, ',', 1) as name, sum(total_compressed_size)::bigint as size
+               from parquet_metadata(?) group by name order by size desc, name"""
+    with duckdb.connect() as connection:
+        try:
+            rows = connection.execute(query, [[str(path) for path in paths]]).fetchall()
+        except duckdb.Error as error:
+            raise damaged(paths[0].parent, f"{type(error).__name__}: {error}") from error
+    return dict(rows)
+
+
+def _missing(run: Run, folders: Sequence[str], numbers: Sequence[int]) -> Iterator[int]:
+    """Epochs up to the last one that lack a file, of one process at least."""
+    there = [parts(run.path / folder) for folder in folders]
+    for epoch in range(numbers[-1] + 1 if numbers else 0):
+        if any(_lacking(files.get(epoch, []), run.info.get("world_size", 1)) for files in there):
+            yield epoch
+
+
+def _lacking(files: Sequence[Path], processes: int) -> bool:
+    return not files or (SpanName.parse(files[0]) is None and len(files) < processes)

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 
 from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store.dense import positions, scatter_mean
-from gwa_attrib.store.files import parts, read_table
+from gwa_attrib.store.files import joined, parts, read_table
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYER_SIGNALS, LAYERS, OBSERVATIONS
 
 
-def layer_table(root: Path, recorded: Sequence[str], layer: str | None, epoch: int | None) -> pa.Table:
+def layer_table(root: Path, run_id: str, recorded: Sequence[str], layer: str | None, epoch: int | None) -> pa.Table:
     """Rows of one layer or of all, of one epoch or of all.
 
     Raises:
@@ -23,12 +23,16 @@ def layer_table(root: Path, recorded: Sequence[str], layer: str | None, epoch: i
     _known(recorded, layer)
     files = {number: paths for number, paths in parts(root / LAYERS).items() if number in parts(root / OBSERVATIONS)}
     chosen = files if epoch is None else {epoch: files.get(epoch, [])}
-    tables = [_of(read_table(path), layer) for paths in chosen.values() for path in paths]
-    return pa.concat_tables(tables) if tables else LAYER_SCHEMA.empty_table()
+    tables = [
+        _of(read_table(path, run_id, LAYER_SCHEMA, epoch=number), layer)
+        for number, paths in chosen.items()
+        for path in paths
+    ]
+    return joined(tables) if tables else LAYER_SCHEMA.empty_table()
 
 
 def layer_by_epoch(
-    root: Path, recorded: Sequence[str], layer: str, signal: str, sample_ids: Int[np.ndarray, " sample"]
+    root: Path, run_id: str, recorded: Sequence[str], layer: str, signal: str, sample_ids: Int[np.ndarray, " sample"]
 ) -> Callable[[int], Float[np.ndarray, " sample"]]:
     """A function from the number of an epoch to the signal of each sample, NaN where it was not seen.
 
@@ -51,8 +55,10 @@ def layer_by_epoch(
                 found="no file",
                 todo="Restore it from a copy of the run, or read the head's signals with layer=None.",
             )
-        tables = [_of(read_table(path, ("sample_id", "layer", signal)), layer) for path in files[epoch]]
-        table = pa.concat_tables(tables)
+        columns = ("sample_id", "layer", signal)
+        table = joined(
+            _of(read_table(path, run_id, LAYER_SCHEMA, columns=columns, epoch=epoch), layer) for path in files[epoch]
+        )
         where = positions(sample_ids, table["sample_id"].to_numpy())
         return scatter_mean(table[signal].to_numpy(), where, len(sample_ids))
 

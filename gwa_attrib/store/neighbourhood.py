@@ -11,6 +11,7 @@ from jaxtyping import Float, Float32
 
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.store.files import read_table
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import DUPLICATES, EMBEDDINGS, FEATURES
 
@@ -80,10 +81,7 @@ def kept_duplicates(run: Run) -> pd.DataFrame | None:
     file = run.path / DUPLICATES
     if not file.is_file():
         return None
-    try:
-        found: pd.DataFrame = pq.read_table(file, columns=PAIRS.names).cast(PAIRS).to_pandas()
-    except (OSError, pa.ArrowException, ValueError, KeyError) as error:
-        raise _damaged(file, f"{type(error).__name__}: {error}") from error
+    found: pd.DataFrame = read_table(file, run.run_id, PAIRS, columns=PAIRS.names).to_pandas()
     if not found[["sample_a", "sample_b"]].isin(run.sample_ids).all(axis=None):
         raise _damaged(file, "samples that the run does not have")
     return found
@@ -103,12 +101,14 @@ def _kept(run: Run, name: str) -> Float32[np.ndarray, "sample feature"] | None:
         return None
     try:
         found: Any = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # whatever numpy makes of a damaged file
         raise _damaged(file, f"{type(error).__name__}: {error}") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim != 2:
         raise _damaged(file, f"no matrix of numbers: {type(found).__name__}")
     if len(found) != len(run.sample_ids):
         raise _damaged(file, f"{len(found)} rows for {len(run.sample_ids)} samples")
+    if not np.isfinite(found).all():
+        raise _damaged(file, "NaN or infinity")
     return np.asarray(found, dtype=np.float32)
 
 

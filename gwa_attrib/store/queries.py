@@ -1,21 +1,27 @@
 """A run in other engines: lazily, through narwhals, so that a query is written once.
 
 import narwhals as nw
-frame = run.scan("duckdb")            # or "polars", "pyarrow"
+frame = run.scan("duckdb")            # or "polars", "pyarrow"; "dask", "pyspark" past one machine
 frame.group_by("sample_id").agg(nw.col("margin").mean())
 """
 
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
+import pandas as pd
 
 from gwa_attrib.errors import InputError, MissingDependencyError
-from gwa_attrib.store.files import parts
+from gwa_attrib.store.checked import check_columns
+from gwa_attrib.store.files import damaged, open_parquet, parts
 from gwa_attrib.store.run import Run, no_epoch, table_files
-from gwa_attrib.store.schema import LAYERS, OBSERVATIONS, PROBE
+from gwa_attrib.store.schema import LAYER_SCHEMA, LAYERS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE, SpanName
 
 TABLES = (OBSERVATIONS, LAYERS, PROBE)
-ENGINES = ("duckdb", "polars", "pyarrow")
+ENGINES = ("duckdb", "polars", "pyarrow", "dask", "pyspark")
+Files = Sequence[str]
 
 
 def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
@@ -23,33 +29,127 @@ def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
 
     `table` may be "layers", the tidy table of the recorded layers, or "probe".
 
-    `duckdb` and `polars` are lazy (`.to_native()` gives their own object, `.collect()` the result); `pyarrow` reads.
+    `duckdb`, `polars`, `dask` and `pyspark` are lazy (`.to_native()` gives their own object, `.collect()` the result);
+    `pyarrow` reads. Spark has no half-precision numbers: `pyspark` leaves the column `top_prob` out.
 
     Raises:
-        RunFormatError: the run has no epoch yet.
+        RunFormatError: the run has no epoch yet, or a file is damaged or none of this run.
         InputError: another engine or table.
         MissingDependencyError: the engine is not installed.
     """
     if table not in TABLES:
         raise InputError(expected=f"a table out of {', '.join(TABLES)}", found=repr(table), todo="Choose one of them.")
+    if engine not in ENGINES:
+        raise InputError(
+            expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them."
+        )
     if table == LAYERS:
         run.layer_observations(epoch=-1)  # raises, and says how layers are recorded
-    of_epochs = parts(run.path / table) if table == LAYERS else table_files(run, table)
-    files = [str(path) for paths in of_epochs.values() for path in paths]
+    files = parts(run.path / table) if table == LAYERS else table_files(run, table)
     if not files:
         raise no_epoch(run)
-    if engine == "duckdb":
-        import duckdb
-
-        return nw.from_native(duckdb.read_parquet(files))
-    if engine == "polars":
-        try:
-            import polars
-        except ImportError as error:
-            raise MissingDependencyError(
-                expected="polars", found="it is not installed", todo="Run `pip install polars`."
-            ) from error
-        return nw.from_native(polars.scan_parquet(files, glob=False))
+    _check(run, files, table)
     if engine == "pyarrow":
         return nw.from_native(run.layer_observations() if table == LAYERS else run.observations(table=table))
-    raise InputError(expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them.")
+    return _scan(files, READERS[engine])
+
+
+def observations_of(run: Run, sample_id: int) -> pd.DataFrame:
+    """See `Run.observations_of`.
+
+    Raises:
+        InputError: there is no such sample.
+    """
+    rows = scan(run).filter(nw.col("sample_id") == sample_id).sort("epoch", "step").collect()
+    if not len(rows) and sample_id not in run.sample_ids:
+        raise InputError(
+            expected=f"the id of one of the {len(run.sample_ids)} samples of {run.path}",
+            found=str(sample_id),
+            todo="Ids are in run.samples.",
+        )
+    found: pd.DataFrame = rows.to_pandas()
+    return found
+
+
+def _check(run: Run, files: dict[int, list[Path]], table: str) -> None:
+    """The ends of the files, which say what is in them: an engine's own errors do not say what to do."""
+    schema = LAYER_SCHEMA if table == LAYERS else OBSERVATION_SCHEMA
+    for path in dict.fromkeys(path for paths in files.values() for path in paths):
+        with open_parquet(path, run.run_id) as file:
+            check_columns(path, file.schema_arrow, schema, None)
+
+
+def _scan(files: dict[int, list[Path]], read: Callable[[Files], Any]) -> Any:
+    """Whole files; of a compacted file only the epochs that were not recorded again."""
+    whole = dict.fromkeys(str(path) for paths in files.values() for path in paths)
+    frames = []
+    for path in {path for paths in files.values() for path in paths if _partly(path, files)}:
+        del whole[str(path)]
+        epochs = [epoch for epoch, paths in files.items() if path in paths]
+        frames.append(_read(read, [str(path)]).filter(nw.col("epoch").is_in(epochs)))
+    if whole:
+        frames.insert(0, _read(read, list(whole)))
+    return frames[0] if len(frames) == 1 else nw.concat(frames)
+
+
+def _partly(path: Path, files: dict[int, list[Path]]) -> bool:
+    span = SpanName.parse(path)
+    return span is not None and any(path not in files.get(epoch, ()) for epoch in span.epochs)
+
+
+def _read(read: Callable[[Files], Any], files: Files) -> Any:
+    try:
+        return nw.from_native(read(files))
+    except ImportError as error:
+        package = str(error.name).partition(".")[0]
+        raise MissingDependencyError(
+            expected=package, found="it is not installed", todo=f"Run `pip install {INSTALL.get(package, package)}`."
+        ) from error
+    except Exception as error:  # whatever the engine makes of a damaged file
+        raise damaged(Path(files[0]).parent, f"{type(error).__name__}: {error}") from error
+
+
+def _duckdb(files: Files) -> Any:
+    import duckdb
+
+    return duckdb.read_parquet(list(files))
+
+
+def _polars(files: Files) -> Any:
+    import polars
+
+    frame = polars.scan_parquet(list(files), glob=False)
+    frame.collect_schema()
+    return frame
+
+
+def _dask(files: Files) -> Any:
+    import dask.dataframe
+
+    return dask.dataframe.from_map(pd.read_parquet, list(files))  # its own reader takes [ and * for patterns
+
+
+def _pyspark(files: Files) -> Any:
+    from pyspark.sql import SparkSession
+
+    columns = [f"`{name}` {kind}" for name, kind in _spark_types(files[0])]
+    return SparkSession.builder.getOrCreate().read.schema(", ".join(columns)).parquet(*map(_literal, files))
+
+
+def _literal(path: str) -> str:
+    """A path in which Hadoop finds no pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
+
+
+def _spark_types(file: str) -> Iterator[tuple[str, str]]:
+    import pyarrow.parquet as pq
+
+    kinds = {"int64": "bigint", "int32": "int", "float": "float", "double": "double", "string": "string"}
+    for field in pq.read_schema(file):
+        inner = str(getattr(field.type, "value_type", field.type))
+        if inner in kinds:
+            yield field.name, f"array<{kinds[inner]}>" if "list" in str(field.type) else kinds[inner]
+
+
+READERS = {"duckdb": _duckdb, "polars": _polars, "dask": _dask, "pyspark": _pyspark}
+INSTALL = {"dask": "'gwa-attrib[dask]'", "pyspark": "'gwa-attrib[spark]'"}

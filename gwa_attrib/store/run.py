@@ -12,11 +12,22 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
+from gwa_attrib.store.checked import check_classes, check_no_holes, check_samples
 from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
-from gwa_attrib.store.files import parts, read_info, read_table
+from gwa_attrib.store.facts import read_info
+from gwa_attrib.store.files import damaged, joined, parts, read_table
 from gwa_attrib.store.layers import layer_by_epoch, layer_table
-from gwa_attrib.store.schema import EPOCHS, FLOAT_SIGNALS, OBSERVATIONS, PROBE, SAMPLES_FILE
-from gwa_attrib.store.summaries import epoch_frame
+from gwa_attrib.store.schema import (
+    EPOCH_SCHEMA,
+    EPOCHS,
+    FLOAT_SIGNALS,
+    OBSERVATION_SCHEMA,
+    OBSERVATIONS,
+    PROBE,
+    SAMPLES_FILE,
+    SAMPLES_SCHEMA,
+)
+from gwa_attrib.store.summaries import Row, checked_row, epoch_frame
 
 TRAJECTORIES = (*FLOAT_SIGNALS, "learning_rate", "pred", "correct")
 
@@ -33,12 +44,17 @@ class Run:
         """One row per sample, ordered by sample_id: sample_id, key, label (-1: never seen), further columns.
 
         Raises:
-            RunFormatError: the run has no epoch yet.
+            RunFormatError: the run has no epoch yet, or the file is damaged.
         """
-        if not (self.path / SAMPLES_FILE).exists():
+        file = self.path / SAMPLES_FILE
+        if not file.exists():
             raise no_epoch(self)
-        frame: pd.DataFrame = read_table(self.path / SAMPLES_FILE).to_pandas()
-        return frame.sort_values("sample_id", ignore_index=True)
+        return samples_of(file, read_table(file, self.run_id, SAMPLES_SCHEMA), len(self.class_names))
+
+    @property
+    def run_id(self) -> str:
+        """What tells this run from all others."""
+        return str(self.info["run_id"])
 
     @property
     def sample_ids(self) -> Int[np.ndarray, " sample"]:
@@ -58,8 +74,7 @@ class Run:
     def layers(self) -> tuple[str, ...]:
         """Names of the recorded layers: "all" for all recorded parameters together, then each block; () with the head
         alone."""
-        names = self.info.get("layers", ())
-        return () if isinstance(names, str) else tuple(names)
+        return tuple(self.info.get("layers", ()))
 
     @property
     def epoch_numbers(self) -> tuple[int, ...]:
@@ -79,10 +94,28 @@ class Run:
         """
         files = table_files(self, table)
         chosen = files if epoch is None else {epoch: files.get(epoch, [])}
-        tables = [read_table(path, columns) for paths in chosen.values() for path in paths]
+        tables = []
+        for number, paths in chosen.items():
+            for path in paths:
+                rows = read_table(path, self.run_id, OBSERVATION_SCHEMA, columns=columns, epoch=number)
+                check_no_holes(path, rows)
+                check_classes(path, rows, len(self.class_names))
+                tables.append(rows)
         if not tables:
             raise no_epoch(self)
-        return pa.concat_tables(tables)
+        return joined(tables)
+
+    def observations_of(self, sample_id: int) -> pd.DataFrame:
+        """The observations of one sample, in the order in which they were made; only the parts of the files that can
+        hold it are read.
+
+        Raises:
+            RunFormatError: the run has no epoch yet.
+            InputError: there is no such sample.
+        """
+        from gwa_attrib.store.queries import observations_of
+
+        return observations_of(self, sample_id)
 
     def layer_observations(self, layer: str | None = None, *, epoch: int | None = None) -> pa.Table:
         """Tidy table of the layers: sample_id, epoch, step, layer, alignment, dot, grad_norm; one row per observation.
@@ -90,7 +123,7 @@ class Run:
         Raises:
             InputError: a layer that was not recorded.
         """
-        return layer_table(self.path, self.layers, layer, epoch)
+        return layer_table(self.path, self.run_id, self.layers, layer, epoch)
 
     def by_epoch(self, *names: str, table: str = OBSERVATIONS) -> Iterator[tuple[int, dict[str, Array]]]:
         """Epoch after epoch, each named column with one value per sample; memory for one epoch only.
@@ -137,7 +170,7 @@ class Run:
             raise no_epoch(self)
         matrix = np.full((len(epochs), len(self.sample_ids)), np.nan, dtype=np.float32)
         if layer is not None:
-            values = layer_by_epoch(self.path, self.layers, layer, name, self.sample_ids)
+            values = layer_by_epoch(self.path, self.run_id, self.layers, layer, name, self.sample_ids)
             for row, epoch in zip(matrix, epochs, strict=True):
                 row[:] = values(epoch)
             return matrix
@@ -148,10 +181,14 @@ class Run:
 
     def epochs(self) -> pd.DataFrame:
         """One row an epoch: the fields of `EpochSummary`, and the metrics that were passed to `end_epoch`."""
-        tables = {
-            epoch: [read_table(path).to_pylist()[0] for path in paths]
-            for epoch, paths in parts(self.path / EPOCHS).items()
-        }
+        tables: dict[int, list[Row]] = {}
+        for epoch, paths in parts(self.path / EPOCHS).items():
+            tables[epoch] = []
+            for path in paths:
+                table = read_table(path, self.run_id, EPOCH_SCHEMA, epoch=epoch)
+                tables[epoch] += [checked_row(path, row, epoch) for row in table.to_pylist()]
+            if not tables[epoch]:
+                raise damaged(paths[0], "no row")
         return epoch_frame(tables)
 
     def scan(self, engine: str = "duckdb", table: str = "observations") -> Any:
@@ -212,3 +249,18 @@ def _dense(name: str, column: pa.ChunkedArray, where: Int[np.ndarray, " row"], s
     if np.issubdtype(values.dtype, np.integer):
         return scatter_last(values, where, size, missing=-1)
     return scatter_mean(values, where, size)
+
+
+def samples_of(file: Path, table: pa.Table, classes: int) -> pd.DataFrame:
+    """The samples of a file, ordered by their ids.
+
+    Raises:
+        RunFormatError: a sample comes twice, or has a label that is no class.
+    """
+    check_classes(file, table, classes, least=-1)
+    try:
+        frame: pd.DataFrame = table.to_pandas()
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise damaged(file, f"{type(error).__name__}: {error}") from error
+    check_samples(file, frame)
+    return frame.sort_values("sample_id", ignore_index=True)

@@ -12,6 +12,7 @@
     embeddings.npy                                    what a sentence encoder read in texts, where an audit kept it
     verification.json                                 what training again with decisions showed, where it was measured
     epochs/epoch=00007-rank=00000-a0.parquet          one row: moments of the alignment, metrics, seconds
+    */epochs=00000-00089-a0.parquet                   what `compact` made of the files of many epochs
     _tmp/                                             half-written files, never read
 """
 
@@ -29,6 +30,8 @@ OBSERVATIONS = "observations"
 EPOCHS = "epochs"
 LAYERS = "layers"
 PROBE = "probe"
+FOLDERS = (OBSERVATIONS, LAYERS, PROBE, EPOCHS)
+"""Those with one file, or several, for each epoch."""
 CHECKPOINTS = "checkpoints"
 FEATURES = "features.npy"
 EMBEDDINGS = "embeddings.npy"
@@ -49,7 +52,10 @@ LAYER_SIGNALS = ("alignment", "dot", "grad_norm")
 WHOLE = "all"
 """Name of the layer that stands for all recorded parameters together."""
 
-_NAME = re.compile(r"epoch=([0-9]{5,})-rank=([0-9]{5,})-a([0-9]+)\.parquet")
+_NAME = re.compile(r"epoch=([0-9]{5,9})-rank=([0-9]{5,9})-a([0-9]{1,9})\.parquet")
+_SPAN = re.compile(r"epochs=([0-9]{5,9})-([0-9]{5,9})-a([0-9]{1,9})\.parquet")
+LONGEST = 100_000
+"""Epochs in one file, at most."""
 
 
 @dataclass(frozen=True, order=True)
@@ -68,6 +74,39 @@ class PartName:
         """None for a file that is not part of a run."""
         match = _NAME.fullmatch(path.name)
         return cls(*(int(group) for group in match.groups())) if match else None
+
+
+@dataclass(frozen=True)
+class SpanName:
+    """Which part of the run a compacted file holds: consecutive epochs of all processes, of one attempt."""
+
+    first: int
+    last: int
+    attempt: int = 0
+
+    def __str__(self) -> str:
+        return f"epochs={self.first:05d}-{self.last:05d}-a{self.attempt}.parquet"
+
+    @property
+    def epochs(self) -> range:
+        return range(self.first, self.last + 1)
+
+    @classmethod
+    def parse(cls, path: Path) -> "SpanName | None":
+        """None for another file."""
+        match = _SPAN.fullmatch(path.name)
+        found = cls(*(int(group) for group in match.groups())) if match else None
+        return found if found is not None and 0 < len(found.epochs) <= LONGEST else None
+
+
+SAMPLES_SCHEMA = pa.schema(
+    [
+        pa.field("sample_id", pa.int64(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("label", pa.int32(), nullable=False),
+    ]
+)
+"""Columns of samples.parquet; further ones are as the user has given them."""
 
 
 _SUMS = [
@@ -122,3 +161,7 @@ def observation_schema(signals: tuple[str, ...], top: int) -> pa.Schema:
     if "top_prob" in signals:
         fields.append(pa.field("top_prob", pa.list_(pa.float16(), top)))
     return pa.schema(fields)
+
+
+OBSERVATION_SCHEMA = observation_schema(SIGNALS, TOP)
+"""Every column that an observations file may have."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
+from gwa_attrib.errors import RunFormatError
 from gwa_attrib.functional.central_moments import Moments, moments
 
 Row = Mapping[str, Any]
@@ -144,6 +146,9 @@ def summary_of(rows: Sequence[Row]) -> EpochSummary:
     return EpochSummary(epoch=rows[0]["epoch"], **total, probe=probe)
 
 
+LONGEST_COSINE = 1.001
+"""An alignment is at most 1, but for rounding."""
+
 PROBE_COLUMNS = tuple(f"probe_{name}" for name in ProbeSummary.__dataclass_fields__)
 COLUMNS = (*(name for name in EpochSummary.__dataclass_fields__ if name != "probe"), *PROBE_COLUMNS)
 """Columns of `Run.epochs()` that are not metrics of the user."""
@@ -154,6 +159,40 @@ def flat(summary: EpochSummary) -> dict[str, Any]:
     row = {name: value for name, value in vars(summary).items() if name != "probe"}
     if summary.probe is not None:
         row |= {f"probe_{name}": value for name, value in vars(summary.probe).items()}
+    return row
+
+
+def _impossible(sums: Row) -> list[str]:
+    """Names of the numbers of a row that no recorder writes."""
+    some = bool(sums.get("n"))
+    counts = {name: sums.get(name, -1) for name in ("n", "negative", "undefined", "seen", "seconds", "num_samples")}
+    optional = {name: sums.get(name) for name in ("rows", "correct", "agreeing")} | {"changed": sums.get("changed", -1)}
+    return [
+        *(name for name, value in counts.items() if value is None or not value >= (name == "num_samples")),
+        *(name for name, value in optional.items() if value is not None and value < 0),
+        *(name for name in ("mean", "m2", "m3", "m4") if some and sums.get(name) is None),
+        *(["correct"] if sums.get("rows") and sums.get("correct") is None else []),
+        *(["mean"] if some and not abs(sums.get("mean") or 0.0) <= LONGEST_COSINE else []),
+    ]
+
+
+def checked_row(path: Path, row: Row, epoch: int) -> Row:
+    """A row that was read, with numbers that can be: it may come from anywhere.
+
+    Raises:
+        RunFormatError: it is of another epoch, has a count below 0 or a mean that no cosines have, or a metric has the
+            name of a field of the summary.
+    """
+    sums = [row, *([row["probe"]] if row.get("probe") is not None else [])]
+    wrong = [] if row["epoch"] == epoch else ["epoch"]
+    wrong += [name for of in sums for name in _impossible(of)]
+    wrong += [name for name, value in row["metrics"] if name in COLUMNS or value is None]
+    if wrong:
+        raise RunFormatError(
+            expected=f"the summary of epoch {epoch} in {path}, as end_epoch writes it",
+            found=f"none, or impossible values, of {', '.join(map(repr, wrong))}",
+            todo="The file is damaged: restore it from a copy, or move it away to go on without that epoch.",
+        )
     return row
 
 

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.store.checked import marked
 from gwa_attrib.store.claim import claim
 from gwa_attrib.store.files import read_info
 from gwa_attrib.store.resumed import check_same
@@ -79,8 +82,7 @@ class RunWriter:
 
     def write_samples(self, frame: pd.DataFrame) -> None:
         """One row per sample: sample_id, key, label and further columns."""
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        atomic_write(self.path, self.path / SAMPLES_FILE, lambda file: _write_table(file, table))
+        self._write(SAMPLES_FILE, pa.Table.from_pandas(frame, preserve_index=False))
 
     def write_observations(self, part: PartName, table: pa.Table) -> None:
         """All observations of one epoch."""
@@ -91,17 +93,34 @@ class RunWriter:
         self._write_by_sample(PROBE, part, table)
 
     def _write_by_sample(self, folder: str, part: PartName, table: pa.Table) -> None:
-        ordered = table.sort_by([("sample_id", "ascending"), ("step", "ascending")])
-        atomic_write(self.path, self.path / folder / str(part), lambda file: _write_table(file, ordered))
+        rows = by_sample(table["sample_id"].to_numpy(), table["step"].to_numpy())
+        self._write(f"{folder}/{part}", table.take(rows))
 
     def write_layers(self, part: PartName, table: pa.Table) -> None:
         """What was observed of the layers in one epoch; to be written before the observations."""
-        atomic_write(self.path, self.path / LAYERS / str(part), lambda file: _write_table(file, table))
+        self._write(f"{LAYERS}/{part}", table)
 
     def write_epoch(self, part: PartName, row: Mapping[str, Any]) -> None:
         """The summary of one epoch."""
-        table = pa.Table.from_pylist([dict(row)], schema=EPOCH_SCHEMA)
-        atomic_write(self.path, self.path / EPOCHS / str(part), lambda file: _write_table(file, table))
+        self._write(f"{EPOCHS}/{part}", pa.Table.from_pylist([dict(row)], schema=EPOCH_SCHEMA))
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        noted = marked(table, self.info["run_id"], name)
+        atomic_write(self.path, self.path / name, lambda file: _write_table(file, noted))
+
+
+def by_sample(ids: Int[np.ndarray, " row"], steps: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
+    """The order of the rows by sample, then by step, of equals as they are.
+
+    Rows that are in the order of their steps, with ids below 2³¹, are the usual case: id and row number fit in one
+    integer, and these sort twenty times as fast.
+    """
+    small = len(ids) < 1 << 31 and ids.min(initial=0) >= 0 and ids.max(initial=0) < 1 << 31
+    if not small or (np.diff(steps) < 0).any():
+        return np.lexsort((steps, ids))
+    keys = ids << 32 | np.arange(len(ids))
+    keys.sort()
+    return np.asarray(keys & 0xFFFFFFFF)
 
 
 def as_json(info: Mapping[str, Any]) -> str:
@@ -125,25 +144,23 @@ def _write_text(file: Path, text: str) -> None:
 
 
 def _write_table(file: Path, table: pa.Table) -> None:
-    """zstd; float32 byte-stream-split, which packs better; integers dictionary-encoded.
+    pq.write_table(table, file, row_group_size=ROW_GROUP, **encoding(table.schema))
+
+
+def encoding(schema: pa.Schema) -> dict[str, Any]:
+    """zstd; float32 byte-stream-split, which packs better; integers dictionary-encoded, ids as differences.
 
     float16 stays plain: DuckDB cannot read it byte-stream-split.
     """
     dictionary: list[str] = []
     split: dict[str, str] = {}
-    for field in table.schema:
+    for field in schema:
         value = field.type.value_type if pa.types.is_fixed_size_list(field.type) else field.type
         leaf = f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
         if pa.types.is_float32(value):
             split[leaf] = "BYTE_STREAM_SPLIT"
+        elif field.name == "sample_id":
+            split[leaf] = "DELTA_BINARY_PACKED"
         elif not pa.types.is_floating(value):
             dictionary.append(leaf)
-    pq.write_table(
-        table,
-        file,
-        compression="zstd",
-        use_dictionary=dictionary,
-        column_encoding=split,
-        row_group_size=ROW_GROUP,
-        write_page_checksum=True,
-    )
+    return {"compression": "zstd", "use_dictionary": dictionary, "column_encoding": split, "write_page_checksum": True}

@@ -47,3 +47,13 @@ def test_another_format_and_a_missing_folder_are_refused(tmp_path: Path) -> None
         write_frame(frame(), tmp_path / "x.xlsx")
     with pytest.raises(RunError):
         write_frame(frame(), tmp_path / "missing" / "x.csv")
+
+
+@pytest.mark.parametrize("cell", ["=1+1", " =1", "\n=1", "＝1+1", "＠x", "@SUM(A1)"])
+def test_nothing_in_a_csv_is_a_formula_nor_its_names(tmp_path: Path, cell: str) -> None:
+    """Groups are indexed by class names, and columns are named by the data set."""
+    index = pd.Index([cell, "plain"], name=cell)
+    write_frame(pd.DataFrame({f"{cell}2": [1, 2], "text": [cell, "x"]}, index=index), tmp_path / "t.csv")
+    found = pd.read_csv(tmp_path / "t.csv", header=None, dtype=str, skip_blank_lines=False)
+    assert not [c for c in found.to_numpy().ravel() if str(c).lstrip().startswith(tuple("=+-@＝＋－＠"))]
+    assert found.iloc[1, 0] == found.iloc[0, 0] == "'" + cell

@@ -1,6 +1,8 @@
 """After ``kill -9`` at any moment, or a full disk, what is there is whole, and at most the open epoch is lost."""
 
+import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +13,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from gwa_attrib.store import Run, inspect, open_run
+from gwa_attrib.errors import RunError
+from gwa_attrib.store import Run, RunWriter, inspect, open_run
+from gwa_attrib.store.schema import PartName
+from store import crashes, runs
 from store.crashes import train_epochs
 
+KILLS = int(os.environ.get("GWA_KILLS", "40"))
+"""More of them: ``GWA_KILLS=200 python -m pytest tests/store/test_crashes.py -k very_many``."""
 PROGRAM = Path(__file__).with_name("crashes.py")
 
 
@@ -55,7 +62,9 @@ def check_whole(path: Path, acknowledged: int, reference: Run) -> int:
         for name in ("alignment", "loss", "pred"):
             np.testing.assert_array_equal(run.trajectory(name)[:compared], reference.trajectory(name)[:compared])
         assert (run.labels == reference.labels).all()
-    assert inspect(run)["epochs"] == epochs
+    facts = inspect(run)
+    assert facts["epochs"] == facts["open_epoch"] == epochs
+    assert facts["missing_epochs"] == [e for e in range(epochs) if e not in set(run.epochs()["epoch"])]
     return epochs
 
 
@@ -101,7 +110,7 @@ def test_a_killed_recording_goes_on_to_the_run_of_one_that_was_not_killed(
 
 @pytest.mark.slow
 def test_killed_at_very_many_times(tmp_path: Path, reference: Run) -> None:
-    assert len(check_all(program(tmp_path, "at-time=100") / "at-time", reference)) == 100
+    assert len(check_all(program(tmp_path, f"at-time={KILLS}") / "at-time", reference)) == KILLS
 
 
 def test_a_full_disk_stops_the_epoch_and_nothing_else(folder: Path, reference: Run) -> None:
@@ -117,3 +126,34 @@ def test_a_full_disk_stops_the_epoch_and_nothing_else(folder: Path, reference: R
     np.testing.assert_array_equal(run.trajectory("alignment"), reference.trajectory("alignment")[:3])
     columns = ["n", "mean", "coverage", "prediction_changes", "fraction_negative"]
     assert run.epochs()[columns].equals(reference.epochs()[columns].head(3))
+
+
+def test_an_epoch_that_lacks_the_file_of_a_process_is_named(tmp_path: Path) -> None:
+    """Killed while the others had written theirs."""
+    rows = {PartName(epoch, rank): [runs.row(2 * rank), runs.row(2 * rank + 1)] for epoch in (0, 1) for rank in (0, 1)}
+    run = runs.write(tmp_path / "run", rows)
+    RunWriter(run.path, run.info).update_info({"world_size": 2})
+    assert inspect(open_run(run.path))["missing_epochs"] == []
+    (run.path / "observations" / str(PartName(1, 1))).unlink()
+    assert inspect(open_run(run.path))["missing_epochs"] == [1]
+    assert np.isnan(open_run(run.path).trajectory("loss")[1]).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("place", ["/proc/run", "/dev/null/run"])
+def test_a_place_that_cannot_be_written_is_refused(place: str) -> None:
+    with pytest.raises(RunError, match=r"Fix|fix|permissions|Choose"):
+        runs.begin(Path(place))
+
+
+def test_clocks_that_go_back_change_nothing(tmp_path: Path, reference: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the clock of the wall nor the times of the files say what comes after what."""
+    clock = itertools.count(2e9, -3600)
+    monkeypatch.setattr("time.time", lambda: next(clock))
+    crashes.train_epochs(tmp_path / "run", 3, lambda recorder, _: recorder.end_epoch() and None)
+    for age, file in enumerate(sorted((tmp_path / "run").rglob("*.parquet"))):
+        os.utime(file, (1e9 - age, 1e9 - age))
+    run = open_run(tmp_path / "run")
+    assert run.epoch_numbers == (0, 1, 2)
+    assert (run.epochs()["seconds"] >= 0).all()
+    for name in ("alignment", "pred"):
+        np.testing.assert_array_equal(run.trajectory(name), reference.trajectory(name)[:3])

@@ -13,9 +13,9 @@ import pytest
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
-from gwa_attrib.store.queries import ENGINES
 from gwa_attrib.store.schema import PartName
 from store import runs
+from store.engines import ALL, ENGINES, collected
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "pandas": lambda folder: pd.read_parquet(folder),
@@ -58,31 +58,31 @@ def test_reads_epochs_whose_first_has_nothing_to_compare_with(engine: str, tmp_p
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_query_is_written_once(engine: str, run: Run) -> None:
     frame = run.scan(engine).group_by("sample_id").agg(nw.col("margin").mean(), n=nw.len()).sort("sample_id")
-    found = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    found = collected(frame)
     expected = run.observations().to_pandas().groupby("sample_id")["margin"].agg(["mean", "size"])
-    assert found["sample_id"].to_list() == expected.index.tolist()
-    assert found["margin"].to_list() == pytest.approx(expected["mean"].tolist())
-    assert found["n"].to_list() == expected["size"].tolist()
+    assert found["sample_id"].tolist() == expected.index.tolist()
+    assert found["margin"].tolist() == pytest.approx(expected["mean"].tolist())
+    assert found["n"].tolist() == expected["size"].tolist()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_query_sees_the_latest_attempt_only(engine: str, tmp_path: Path) -> None:
     rows = {PartName(0, 0, 0): [runs.row(0)], PartName(0, 0, 1): [runs.row(1)], PartName(1, 0, 0): [runs.row(2)]}
     frame = runs.write(tmp_path / "run", rows).scan(engine).sort("epoch")
-    found = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
-    assert found["sample_id"].to_list() == [1, 2]
+    found = collected(frame)
+    assert found["sample_id"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_path_with_spaces_and_wildcards_is_a_path(engine: str, tmp_path: Path) -> None:
     run = runs.three_epochs(tmp_path / "my run [1] 'a' *")
     frame = run.scan(engine)
-    found = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+    found = collected(frame)
     assert len(found) == 12
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(run: Run) -> None:
-    with pytest.raises(InputError, match=", ".join(ENGINES)):
+    with pytest.raises(InputError, match=", ".join(ALL)):
         run.scan("excel")
 
 

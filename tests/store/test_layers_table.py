@@ -18,10 +18,10 @@ from layer_loops import BATCHES, Trial
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, RunError, RunExistsError, RunFormatError
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.queries import ENGINES
 from gwa_attrib.store.schema import LAYER_SCHEMA, PartName
 from gwa_attrib.store.writer import RunWriter
 from store import runs
+from store.engines import ALL, ENGINES, collected
 
 LAYERS = ("all", "stem", "head")
 SIGNALS = ("alignment", "dot", "grad_norm")
@@ -136,7 +136,7 @@ def test_a_run_of_the_head_alone_has_no_layers_and_says_how_to_get_them(tmp_path
         lambda: run.layer_observations("all"),
         lambda: run.trajectory("alignment", layer="all"),
         lambda: gwa.rank(run, "grand", layer="all"),
-        *(lambda engine=engine: run.scan(engine, table="layers") for engine in ENGINES),
+        *(lambda engine=engine: run.scan(engine, table="layers") for engine in ALL),
     ]
     for ask in asks:
         with pytest.raises(InputError, match=r"layers='all'"):
@@ -146,7 +146,7 @@ def test_a_run_of_the_head_alone_has_no_layers_and_says_how_to_get_them(tmp_path
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_query_over_layers_is_written_once(engine: str, run: Run) -> None:
     frame = run.scan(engine, table="layers").group_by("layer", "epoch").agg(nw.col("dot").mean(), n=nw.len())
-    native = (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_pandas()
+    native = collected(frame)
     native["layer"] = native["layer"].astype(str)
     expected = run.layer_observations().to_pandas().astype({"layer": str}).groupby(["layer", "epoch"])["dot"]
     found = native.set_index(["layer", "epoch"]).sort_index()

@@ -106,7 +106,7 @@
   // A cell that a spreadsheet would run as a formula gets an apostrophe; plain numbers stay as they are.
   function neutral(text) {
     const number = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i;
-    return /^[=+\-@\t\r]/.test(text) && !number.test(text) ? `'${text}` : text;
+    return /^\s*[=+\-@\t\r\n＝＋－＠]/.test(text) && !number.test(text) ? `'${text}` : text;
   }
 
   function cell(value) {
