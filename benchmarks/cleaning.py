@@ -3,12 +3,11 @@
     python benchmarks/cleaning.py --work FOLDER --json [--seeds 3] [--budget fast] [--only TEXT]
         [--cifar10n NPZ] [--noisyag FOLDER] [--report reports/cleaning] [--earlier reports/cleaning/cleaning.json]
 
-Each cell is an audit of data with wrong labels. What its ranking decides by itself is dropped, or gets the proposed
-label; the same is done with cleanlab's issues, from the out-of-fold probabilities of five trainings. Each way is
-trained again, as often as there are seeds, beside the data as it is and beside as many samples dropped at random, with
-as many steps, and asked a test set that nobody has trained on. Every training leaves a file in FOLDER, so that a call
-that was cut off goes on. With `--earlier`, other cells are taken from the result of an earlier call. One thread per
-training.
+Each cell is an audit of data with wrong labels. What its ranking calls an issue is dropped, or gets the proposed label;
+the same is done with cleanlab's issues, from the out-of-fold probabilities of five trainings. Each way is trained
+again, as often as there are seeds, beside the data as it is and beside as many samples dropped at random, with as many
+steps, and asked a test set that nobody has trained on. Every training leaves a file in FOLDER, so that a call that was
+cut off goes on. With `--earlier`, other cells are taken from the result of an earlier call. One thread per training.
 """
 
 import argparse
@@ -40,7 +39,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Data = tuple[Array, Array, Array, Array, Array]
 """Training inputs, given labels, true labels; test inputs, test labels."""
 SAMPLES = 10_000
-WAYS: tuple[Auto, ...] = ("drop", "relabel")
+WAYS: tuple[tuple[Auto, float | None], ...] = (("drop", None), ("relabel", None), ("drop", 0.9))
+"""What is done with the issues; and with all samples whose label score is below a threshold."""
 
 
 def fashion(rate: float) -> Data:
@@ -131,12 +131,12 @@ def measure(run: Run, truth: Array, test: Path, seeds: int) -> dict[str, Any]:
     """By ranking and by what is done: accuracies, gains with intervals, and the trainings themselves for comparison."""
     found: dict[str, Any] = {}
     for name, scores, seconds in rankings(run):
-        for action in WAYS:
-            decisions = decide(run, action, scores)
+        for action, below in WAYS if name == "ours" else WAYS[:2]:
+            decisions = decide(run, action, scores, below=below)
             trained = retrain_with(run, decisions, test=str(test), truth=None, seeds=seeds, workers=1)
             rows = np.searchsorted(run.sample_ids, decisions.sample_ids)
             wrong = truth[rows] != run.labels[rows]
-            found[f"{name}, {action}"] = {
+            found[f"{name}, {action}{'' if below is None else f' below {below:g}'}"] = {
                 **gains(trained),
                 "decided": len(rows),
                 "were_wrong": int(wrong.sum()),
@@ -144,7 +144,7 @@ def measure(run: Run, truth: Array, test: Path, seeds: int) -> dict[str, Any]:
                 "seconds_to_rank": round(seconds, 2),
                 "trained": trained,
             }
-    for action in WAYS:
+    for action in ("drop", "relabel"):
         pair = [found[f"{name}, {action}"]["trained"].right[DECIDED] for name in ("ours", "cleanlab")]
         found[f"ours, {action}"]["ahead_of_cleanlab"] = interval(pair[0] - pair[1])
     return {name: {k: v for k, v in facts.items() if k != "trained"} for name, facts in found.items()}

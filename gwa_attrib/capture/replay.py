@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from gwa_attrib.store.files import parts, read_table
+from gwa_attrib.store.files import joined, parts, read_table
 from gwa_attrib.store.run import Run
-from gwa_attrib.store.schema import EPOCHS, OBSERVATIONS, PROBE
+from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE
 from gwa_attrib.store.summaries import Row
 
 
@@ -15,6 +15,7 @@ class Replay:
     """The tables of the epochs before `end`, one epoch in memory at a time; may be gone through again."""
 
     def __init__(self, run: Run, end: int) -> None:
+        self._run_id = run.run_id
         self._files = {
             folder: {epoch: paths for epoch, paths in parts(run.path / folder).items() if epoch < end}
             for folder in (OBSERVATIONS, PROBE, EPOCHS)
@@ -24,21 +25,24 @@ class Replay:
         """Of each epoch what was observed, and what was looked at in evaluation mode, if anything was."""
         for epoch, paths in self._files[OBSERVATIONS].items():
             looked = self._files[PROBE].get(epoch)
-            yield _joined(paths), None if looked is None else _joined(looked)
+            yield self._joined(paths, epoch), None if looked is None else self._joined(looked, epoch)
 
     def rows(self) -> dict[int, list[Row]]:
         """The summaries of the epochs, by their number."""
         files = self._files[EPOCHS]
-        return {epoch: [read_table(path).to_pylist()[0] for path in paths] for epoch, paths in files.items()}
+        return {
+            epoch: [read_table(path, self._run_id, EPOCH_SCHEMA, epoch=epoch).to_pylist()[0] for path in paths]
+            for epoch, paths in files.items()
+        }
 
     def steps(self) -> int:
         """How many steps the epochs took."""
         files = self._files[OBSERVATIONS]
         if not files:
             return 0
-        last = pa.concat_tables([read_table(path, ["step"]) for path in files[max(files)]])
+        last = self._joined(files[max(files)], max(files), ["step"])
         return 1 + int(last["step"].to_numpy().max())
 
-
-def _joined(paths: list[Path]) -> pa.Table:
-    return pa.concat_tables([read_table(path) for path in paths])
+    def _joined(self, paths: list[Path], epoch: int, columns: list[str] | None = None) -> pa.Table:
+        read = (read_table(path, self._run_id, OBSERVATION_SCHEMA, columns=columns, epoch=epoch) for path in paths)
+        return joined(read)

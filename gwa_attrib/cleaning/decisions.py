@@ -17,9 +17,6 @@ from gwa_attrib.store import Run
 
 Auto = Literal["drop", "relabel"]
 ACTIONS = ("keep", "relabel", "drop")
-BELOW = {"drop": 0.9, "relabel": 0.5}
-"""Label score below which a ranking decides by itself. To relabel, wrong has to be likelier than right. To drop a right
-label costs far less than to keep a wrong one, so that more are dropped: measured in `benchmarks/cleaning.py`."""
 COLUMNS = ("sample_id", "key", "given_label", "new_label", "decision", "label_score", "note", "run_id")
 """Of decisions.csv. `new_label` is the label that the sample gets, empty for drop; `run_id` names the run."""
 
@@ -67,14 +64,14 @@ class Decisions:
 
 
 def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float | None = None) -> Decisions:
-    """The decisions of a ranking itself: every sample with a low `label_score` is dropped, or gets the proposed label.
+    """The decisions of a ranking itself: every sample that it calls an issue is dropped, or gets the proposed label.
 
     Args:
         run: A recorded run.
         auto: "drop" or "relabel".
-        scores: With the columns of ``rank(run, "mislabeled")``, which is the default. Of scores without `label_score`,
-            the issues are taken.
-        below: Which `label_score` is low: below 0.9 to drop, below 0.5 (the issues) to relabel, see `BELOW`.
+        scores: With the columns of ``rank(run, "mislabeled")``, which is the default.
+        below: Take the samples whose `label_score` is below this instead of the issues (those below 1/2). To drop a
+            right label costs less than to keep a wrong one: where people have erred, 0.9 is often better for "drop".
 
     Raises:
         InputError: another word, a threshold that is no probability, or scores of another run or without the columns.
@@ -89,7 +86,7 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
             found=f"{found.method!r} of {len(found)} samples without {', '.join(sorted(missing)) or 'its ids'}",
             todo='Pass rank(run, "mislabeled"), or leave scores out.',
         )
-    rows = _decided(found, auto, below)
+    rows = _decided(found, below)
     number = {name: i for i, name in enumerate(run.class_names)}
     proposed = [number[name] for name in np.asarray(found.columns["predicted_label"])[rows]]
     labels = np.full(len(rows), -1) if auto == "drop" else np.array(proposed, dtype=np.int64)
@@ -100,18 +97,16 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
     return decisions_of(run, rows, (auto,) * len(rows), labels, score)
 
 
-def _decided(scores: Scores, auto: Auto, below: float | None) -> Int[np.ndarray, " decided"]:
-    label_score = scores.columns.get("label_score")
-    if below is None and label_score is None:
+def _decided(scores: Scores, below: float | None) -> Int[np.ndarray, " decided"]:
+    if below is None:
         return np.flatnonzero(np.asarray(scores.columns["is_label_issue"]))
-    threshold = BELOW[auto] if below is None else below
-    if not 0.0 < threshold <= 1.0 or label_score is None:
+    if not 0.0 < below <= 1.0 or "label_score" not in scores.columns:
         raise InputError(
             expected="below to be a label_score above 0, up to 1, and scores that have that column",
             found=f"{below!r} and the columns {', '.join(scores.columns)}",
             todo="Pass below=0.5 for what is more likely wrong than right, or leave it out.",
         )
-    return np.flatnonzero(np.asarray(label_score) < threshold)
+    return np.flatnonzero(np.asarray(scores.columns["label_score"]) < below)
 
 
 def decisions_of(

@@ -12,15 +12,14 @@ from gwa_attrib.errors import InputError
 
 
 class Auto(StrEnum):
-    """What happens to the suspects."""
+    """What happens to every suspect."""
 
     drop = "drop"
     relabel = "relabel"
 
 
 Below = Annotated[
-    float | None,
-    typer.Option(help="With --auto: every sample with a label_score below this, instead of 0.9 (drop), 0.5 (relabel)."),
+    float | None, typer.Option(help="With --auto: every sample with a label_score below this, instead of below 0.5.")
 ]
 
 
@@ -30,7 +29,7 @@ def apply(
         Path | None,
         typer.Argument(metavar="[DECISIONS]", help="decisions.csv of the report, or a .json of Label Studio."),
     ] = None,
-    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel what the ranking suspects.")] = None,
+    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
     below: Below = None,
     out: Annotated[Path | None, typer.Option(help="New file or folder for the cleaned copy.")] = None,
     as_json: AsJson = False,
@@ -64,7 +63,7 @@ def _one_of(run: Path, decisions: Path | None, auto: Auto | None, below: float |
 def verify(
     run: RunFolder,
     decisions: Annotated[Path | None, typer.Option(help="decisions.csv, as the report saves it.")] = None,
-    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel what the ranking suspects.")] = None,
+    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
     below: Below = None,
     test: Annotated[str | None, typer.Option(help="A test set, as audit reads it.")] = None,
     truth: Annotated[

@@ -15,7 +15,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.checked import marked
 from gwa_attrib.store.claim import claim
-from gwa_attrib.store.files import read_info
+from gwa_attrib.store.facts import read_info
 from gwa_attrib.store.resumed import check_same
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,

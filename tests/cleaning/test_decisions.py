@@ -1,6 +1,5 @@
 """decisions.csv comes back whole from people and spreadsheets, and is refused where it is about something else."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,20 +40,14 @@ def test_what_the_ranking_decides(run: Run) -> None:
     issues = scores[scores["is_label_issue"]]
     assert len(issues) >= 10
     drop, relabel = gwa.decide(run, "drop"), gwa.decide(run, "relabel")
-    assert relabel.sample_ids.tolist() == issues.index.tolist()
-    assert drop.sample_ids.tolist() == scores.index[scores["label_score"] < 0.9].sort_values().tolist()
-    assert drop.counts == {"keep": 0, "relabel": 0, "drop": len(drop)}
+    assert drop.sample_ids.tolist() == relabel.sample_ids.tolist() == issues.index.tolist()
+    assert drop.counts == {"keep": 0, "relabel": 0, "drop": len(issues)}
     assert [NAMES[label] for label in relabel.labels] == issues["predicted_label"].tolist()
     assert list(relabel.to_frame().columns) == list(COLUMNS)
     with pytest.raises(InputError, match="drop or relabel"):
         gwa.decide(run, "keep")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is_label_issue"):
         gwa.decide(run, "drop", gwa.rank(run, "aum"))
-    found = gwa.rank(run)
-    unscored = replace(found, columns={k: v for k, v in found.columns.items() if k != "label_score"})
-    assert gwa.decide(run, "drop", unscored).sample_ids.tolist() == issues.index.tolist()
-    with pytest.raises(InputError, match="that have that column"):
-        gwa.decide(run, "drop", unscored, below=0.5)
 
 
 @given(data=st.data())
