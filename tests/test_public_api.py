@@ -102,6 +102,7 @@ SIGNATURES: dict[str, str] = {
     "Run.trajectory": "self name layer=None * table='observations'",
     "Run.epochs": "self",
     "Run.observations": "self columns=None * epoch=None table='observations'",
+    "Run.observations_of": "self sample_id",
     "Run.layer_observations": "self layer=None * epoch=None",
     "Run.by_epoch": "self *names table='observations'",
     "Run.scan": "self engine='duckdb' table='observations'",

@@ -70,8 +70,8 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
         run: A recorded run.
         auto: "drop" or "relabel".
         scores: With the columns of ``rank(run, "mislabeled")``, which is the default.
-        below: Take the samples whose `label_score` is below this instead of the issues (those below 1/2). To drop a
-            right label costs less than to keep a wrong one: where people have erred, 0.9 is often better for "drop".
+        below: Take the samples whose `label_score` is below this instead of the issues (those below 1/2). To drop more
+            helped where people have erred, and hurt where labels were flipped at random: `docs/cleaning.md`.
 
     Raises:
         InputError: another word, a threshold that is no probability, or scores of another run or without the columns.

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gwa_attrib.errors import InputError
 from gwa_attrib.store import open_run
 from gwa_attrib.store.schema import FLOAT_SIGNALS, PartName
+from gwa_attrib.store.writer import by_sample
 from store import runs
 
 SIGNALS = (*FLOAT_SIGNALS, "learning_rate")
@@ -138,3 +140,28 @@ def test_an_observation_of_a_stranger_is_refused(tmp_path: Path) -> None:
     run = runs.write(tmp_path / "run", {PartName(0): [runs.row(9)]}, sample_ids=(0, 1))
     with pytest.raises(OSError, match="sample id 9"):
         run.trajectory("loss")
+
+
+def test_the_observations_of_one_sample(tmp_path: Path) -> None:
+    run = runs.three_epochs(tmp_path / "run")
+    everything = run.observations().to_pandas()
+    for sample_id in run.sample_ids.tolist():
+        found = run.observations_of(sample_id)
+        expected = everything[everything["sample_id"] == sample_id]
+        assert found[["epoch", "step"]].to_numpy().tolist() == expected[["epoch", "step"]].to_numpy().tolist()
+        assert found["loss"].tolist() == expected["loss"].tolist()
+    with pytest.raises(InputError, match="99"):
+        run.observations_of(99)
+
+
+@given(
+    ids=st.lists(st.integers(0, 5) | st.integers(-(2**40), 2**40), max_size=30),
+    steps=st.lists(st.integers(0, 9), min_size=30, max_size=30),
+    ascending=st.booleans(),
+)
+def test_rows_are_ordered_by_sample_and_step_and_stay_as_they_are_otherwise(
+    ids: list[int], steps: list[int], ascending: bool
+) -> None:
+    some = sorted(steps[: len(ids)]) if ascending else steps[: len(ids)]
+    expected = sorted(range(len(ids)), key=lambda row: (ids[row], some[row]))
+    assert by_sample(np.array(ids, dtype=np.int64), np.array(some, dtype=np.int64)).tolist() == expected
