@@ -23,12 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from gwa_attrib.capture.arguments import (
-    check_loss,
-    check_names,
-    checked_ids,
-    checked_metrics,
-)
+from gwa_attrib.capture.arguments import check_loss, check_names, checked_ids, checked_metrics
 from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.checks import due, measure, verify
 from gwa_attrib.capture.compiling import explain_full_graph

@@ -23,7 +23,9 @@ try:
     from accelerate.data_loader import DataLoaderShard
 except ModuleNotFoundError as missing:
     raise MissingDependencyError(
-        expected="accelerate, to record its loops", found="no package accelerate", todo="pip install 'gwa-attrib[hf]'"
+        expected="accelerate, to record its loops",
+        found="no package accelerate",
+        todo="Run: pip install 'gwa-attrib[hf]'.",
     ) from missing
 
 

@@ -18,7 +18,7 @@ def _callback() -> type:
     raise MissingDependencyError(
         expected="Lightning, to record its trainings",
         found="no package lightning or pytorch_lightning",
-        todo="pip install 'gwa-attrib[lightning]'",
+        todo="Run: pip install 'gwa-attrib[lightning]'.",
     )
 
 

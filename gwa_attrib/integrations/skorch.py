@@ -26,7 +26,7 @@ else:
         raise MissingDependencyError(
             expected="skorch, to record its trainings",
             found="no package skorch",
-            todo="pip install 'gwa-attrib[skorch]'",
+            todo="Run: pip install 'gwa-attrib[skorch]'.",
         ) from missing
 
 

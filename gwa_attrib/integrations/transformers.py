@@ -33,7 +33,7 @@ else:
         raise MissingDependencyError(
             expected="transformers, to record its trainings",
             found="no package transformers",
-            todo="pip install 'gwa-attrib[hf]'",
+            todo="Run: pip install 'gwa-attrib[hf]'.",
         ) from missing
 
 SAMPLE_ID = "sample_id"
