@@ -13,12 +13,16 @@ from gwa_attrib.store.summaries import epoch_row
 Numbers = Sequence[float | None]
 
 
+MOMENTS = ("mean", "m2", "m3", "m4")
+
+
 def sums(mean: float = 0.5, kurtosis: float = 0.0, changed: int | None = None) -> dict[str, object]:
     """Of 100 alignments with this mean and excess kurtosis."""
     n, m2 = 100, 4.0
     m4 = (kurtosis + 3.0) * m2**2 / n
     facts = {"negative": 10, "undefined": 0, "seen": n, "num_samples": n, "changed": changed, "seconds": 1.0}
-    return {"n": n, "mean": mean, "m2": m2, "m3": 0.0, "m4": m4, "rows": n, "correct": 50, "loss_sum": 70.0, **facts}
+    row = {"n": n, "mean": mean, "m2": m2, "m3": 0.0, "m4": m4, "rows": n, "correct": 50, "loss_sum": 70.0, **facts}
+    return row if mean == mean else {**row, "n": 0, "negative": 0, "undefined": n, **dict.fromkeys(MOMENTS, 0.0)}
 
 
 def history(
