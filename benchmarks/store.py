@@ -111,7 +111,7 @@ def write_run(path: Path, samples: int, epochs: int, classes: int, signals: tupl
 def alone(run: Path, what: str) -> dict[str, Any]:
     """Time and memory of a question, in a process of its own."""
     done = subprocess.run([sys.executable, "-c", ALONE, str(run), what], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout.splitlines()[-1])
     return {f"{what}_seconds": found["seconds"], f"{what}_peak_gib": found["peak_gib"]}
 
 

@@ -60,7 +60,18 @@ def observations_of(run: Run, sample_id: int) -> pd.DataFrame:
     Raises:
         InputError: there is no such sample.
     """
-    rows = scan(run).filter(nw.col("sample_id") == sample_id).sort("epoch", "step").collect()
+    import duckdb
+
+    def read(files: Files) -> Any:
+        return connection.read_parquet(list(files))
+
+    files = table_files(run, OBSERVATIONS)
+    if not files:
+        raise no_epoch(run)
+    _check(run, files, OBSERVATIONS)
+    with duckdb.connect() as connection:
+        connection.execute("set enable_progress_bar = false")  # it would be printed among results
+        rows = _scan(files, read).filter(nw.col("sample_id") == sample_id).sort("epoch", "step").collect()
     if not len(rows) and sample_id not in run.sample_ids:
         raise InputError(
             expected=f"the id of one of the {len(run.sample_ids)} samples of {run.path}",
