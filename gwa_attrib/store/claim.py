@@ -60,7 +60,7 @@ def _holds_something(root: Path) -> bool:
 
 def _files_of_run(root: Path) -> list[Path]:
     """What a recorder wrote; run.json last, so that a deletion that fails half-way can be repeated."""
-    _refuse_links(root)
+    refuse_links(root)
     parts = [p for name in FOLDERS for p in (root / name).glob("*") if PartName.parse(p) or SpanName.parse(p)]
     states = [path for path in (root / CHECKPOINTS).glob("*.pt") if checkpoint_epoch(path) is not None]
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
@@ -68,12 +68,16 @@ def _files_of_run(root: Path) -> list[Path]:
     return [*parts, *states, *halves, *single]
 
 
-def _refuse_links(root: Path) -> None:
-    """What a folder of the run leads to elsewhere is not the run's to delete."""
+def refuse_links(root: Path) -> None:
+    """What a folder of the run leads to elsewhere is not the run's to delete.
+
+    Raises:
+        RunError: a folder is a link.
+    """
     for name in (*FOLDERS, CHECKPOINTS, TMP):
         if (root / name).is_symlink():
             raise RunError(
-                expected=f"{root / name} to be a folder of the run that is to be replaced",
+                expected=f"{root / name} to be a folder of the run, in which files are to be deleted",
                 found="a link to somewhere else",
                 todo="Remove the link, or choose another folder.",
             )

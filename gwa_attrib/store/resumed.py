@@ -6,8 +6,9 @@ from typing import Any
 
 from gwa_attrib.errors import InputError, RunError
 from gwa_attrib.store.checkpoints import checkpoints
+from gwa_attrib.store.claim import refuse_links
 from gwa_attrib.store.files import parts
-from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, PROBE, TMP, PartName
+from gwa_attrib.store.schema import EPOCHS, FOLDERS, OBSERVATIONS, TMP, PartName, SpanName
 
 SAME = ("num_samples", "signals", "layers")
 
@@ -36,16 +37,26 @@ def whole_epochs(root: Path) -> int:
     return next(number for number in range(len(written) + 1) if number not in written)
 
 
+def _is_later(path: Path, epoch: int) -> bool:
+    name, span = PartName.parse(path), SpanName.parse(path)
+    if span is not None and span.first < epoch <= span.last:
+        raise RunError(
+            expected=f"to be able to give up the epochs from {epoch} on in {path.parent.parent}",
+            found=f"{path.name}, in which they are joined with earlier ones",
+            todo=f"Go on from epoch {span.last + 1}, or record into another folder.",
+        )
+    return (name is not None and name.epoch >= epoch) or (span is not None and span.first >= epoch)
+
+
 def give_up_from(root: Path, epoch: int) -> None:
     """Delete what is stored of `epoch` and all later ones; the observations first, without which there is no epoch.
     What a killed process left half-written goes too.
 
     Raises:
-        RunError: a file cannot be deleted.
+        RunError: a file cannot be deleted, holds earlier epochs as well, or lies behind a link.
     """
-    folders = (OBSERVATIONS, EPOCHS, PROBE, LAYERS)
-    named = [(PartName.parse(path), path) for folder in folders for path in sorted((root / folder).glob("*"))]
-    later = [path for name, path in named if name is not None and name.epoch >= epoch]
+    refuse_links(root)
+    later = [path for folder in FOLDERS for path in sorted((root / folder).glob("*")) if _is_later(path, epoch)]
     later += [path for number, path in checkpoints(root).items() if number >= epoch]
     later += [path for path in (root / TMP).glob("*.*") if path.is_file()]
     try:

@@ -14,6 +14,7 @@ import gwa_attrib as gwa
 from gwa_attrib.errors import RunError, RunFormatError
 from gwa_attrib.store import Run, RunWriter, inspect, open_run
 from gwa_attrib.store.compact import compact
+from gwa_attrib.store.resumed import give_up_from
 from gwa_attrib.store.schema import PartName
 from store import runs
 from store.engines import ENGINES, collected
@@ -200,3 +201,16 @@ def test_a_compacted_file_that_does_not_say_its_epochs_is_named(tmp_path: Path) 
     pq.write_table(pq.read_table(file).replace_schema_metadata(None), file)
     with pytest.raises(RunFormatError, match="epochs=00000"):
         open_run(run.path).trajectory("loss")
+
+
+def test_epochs_that_are_given_up_do_not_stay_in_a_compacted_file(tmp_path: Path) -> None:
+    """Of a training that goes on from before them."""
+    run = runs.three_epochs(tmp_path / "run")
+    compact(run)
+    with pytest.raises(RunError, match="Go on from epoch 3"):
+        give_up_from(run.path, 1)
+    assert open_run(run.path).epoch_numbers == (0, 1, 2)
+    give_up_from(run.path, 3)
+    assert open_run(run.path).epoch_numbers == (0, 1, 2)
+    give_up_from(run.path, 0)
+    assert open_run(run.path).epoch_numbers == ()
