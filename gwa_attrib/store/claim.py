@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from gwa_attrib.errors import RunError, RunExistsError
+from gwa_attrib.errors import RunExistsError
 from gwa_attrib.store.checkpoints import checkpoint_epoch
+from gwa_attrib.store.deleting import delete, refuse_links
 from gwa_attrib.store.schema import (
     CHECKPOINTS,
     DUPLICATES,
@@ -42,15 +43,9 @@ def claim(root: Path, *, overwrite: bool) -> None:
             found="an earlier run there",
             todo="Choose another folder, or replace the earlier run with overwrite=True (--overwrite).",
         )
-    try:
-        for file in _files_of_run(root):
-            file.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(
-            expected=f"to be able to delete the earlier run in {root}",
-            found=f"{type(error).__name__}: {error}",
-            todo="Fix the permissions, or choose another folder.",
-        ) from error
+    delete(
+        _files_of_run(root), what=f"the earlier run in {root}", todo="Fix the permissions, or choose another folder."
+    )
 
 
 def _holds_something(root: Path) -> bool:
@@ -66,18 +61,3 @@ def _files_of_run(root: Path) -> list[Path]:
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
     single = [root / name for name in (FEATURES, EMBEDDINGS, DUPLICATES, VERIFICATION, SAMPLES_FILE, RUN_FILE)]
     return [*parts, *states, *halves, *single]
-
-
-def refuse_links(root: Path) -> None:
-    """What a folder of the run leads to elsewhere is not the run's to delete.
-
-    Raises:
-        RunError: a folder is a link.
-    """
-    for name in (*FOLDERS, CHECKPOINTS, TMP):
-        if (root / name).is_symlink():
-            raise RunError(
-                expected=f"{root / name} to be a folder of the run, in which files are to be deleted",
-                found="a link to somewhere else",
-                todo="Remove the link, or choose another folder.",
-            )

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gwa_attrib.errors import RunError
 from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.checked import GROUPS_MARK, marked
+from gwa_attrib.store.deleting import delete
 from gwa_attrib.store.files import joined, open_parquet, parts, read_table
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import (
@@ -109,18 +109,17 @@ def _epoch(run: Run, folder: str, files: dict[int, list[Path]], epoch: int) -> p
 def _delete(run: Run, folder: str) -> None:
     """Files of epochs that a compacted file counts for."""
     counted = parts(run.path / folder)
-    for path in (run.path / folder).glob("*.parquet"):
+
+    def is_joined(path: Path) -> bool:
         name = PartName.parse(path)
         span = SpanName.parse(counted[name.epoch][0]) if name is not None and name.epoch in counted else None
-        if name is not None and span is not None and name.attempt <= span.attempt:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise RunError(
-                    expected=f"to be able to delete {path}, which is in {counted[name.epoch][0].name} now",
-                    found=f"{type(error).__name__}: {error}",
-                    todo="Fix the permissions, and compact again. Nothing is lost, and nothing counts twice.",
-                ) from error
+        return name is not None and span is not None and name.attempt <= span.attempt
+
+    delete(
+        filter(is_joined, (run.path / folder).glob("*.parquet")),
+        what=f"files in {run.path / folder} that are in a compacted one now",
+        todo="Fix the permissions, and compact again. Nothing is lost, and nothing counts twice.",
+    )
 
 
 def _count(run: Run) -> int:

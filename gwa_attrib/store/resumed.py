@@ -6,7 +6,7 @@ from typing import Any
 
 from gwa_attrib.errors import InputError, RunError
 from gwa_attrib.store.checkpoints import checkpoints
-from gwa_attrib.store.claim import refuse_links
+from gwa_attrib.store.deleting import delete, refuse_links
 from gwa_attrib.store.files import parts
 from gwa_attrib.store.schema import EPOCHS, FOLDERS, OBSERVATIONS, TMP, PartName, SpanName
 
@@ -59,12 +59,6 @@ def give_up_from(root: Path, epoch: int) -> None:
     later = [path for folder in FOLDERS for path in sorted((root / folder).glob("*")) if _is_later(path, epoch)]
     later += [path for number, path in checkpoints(root).items() if number >= epoch]
     later += [path for path in (root / TMP).glob("*.*") if path.is_file()]
-    try:
-        for path in later:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(
-            expected=f"to be able to delete the epochs from {epoch} on in {root}",
-            found=f"{type(error).__name__}: {error}",
-            todo="Fix the permissions, or record into another folder.",
-        ) from error
+    delete(
+        later, what=f"the epochs from {epoch} on in {root}", todo="Fix the permissions, or record into another folder."
+    )
