@@ -32,13 +32,15 @@ from gwa_attrib.capture.layer_recording import LayerRecording
 from gwa_attrib.capture.learning_rate import learning_rate, optimizer_facts
 from gwa_attrib.capture.loader import Batches
 from gwa_attrib.capture.probe_recording import Look, ProbeRecording
+from gwa_attrib.capture.processes import Processes
 from gwa_attrib.capture.replay import Replay
 from gwa_attrib.capture.samples import SampleBook
-from gwa_attrib.errors import InputError, StepOrderError
+from gwa_attrib.capture.shared_rows import OBSERVED, in_order, own_samples, told
+from gwa_attrib.errors import InputError
 from gwa_attrib.functional.observation import observe
-from gwa_attrib.store.resumed import give_up_from, whole_epochs
+from gwa_attrib.store.resumed import check_stored, give_up_from, whole_epochs
 from gwa_attrib.store.run import open_run
-from gwa_attrib.store.schema import SIGNALS, TOP, PartName
+from gwa_attrib.store.schema import SIGNALS, TOP
 from gwa_attrib.store.summaries import COLUMNS, EpochSummary, Row, epoch_frame, epoch_row, summary_of, sums_of
 from gwa_attrib.store.writer import RunWriter
 
@@ -53,6 +55,7 @@ class Recorder:
         samples: SampleBook,
         layers: LayerRecording | None,
         probe: ProbeRecording,
+        processes: Processes,
         *,
         model: nn.Module,
         signals: tuple[str, ...],
@@ -62,7 +65,7 @@ class Recorder:
     ) -> None:
         self.model = model
         self._writer, self._capture, self._samples = writer, capture, samples
-        self._layers, self._probe = layers, probe
+        self._layers, self._probe, self._processes = layers, probe, processes
         self._rows: dict[int, list[Row]] = {}
         self._signals = signals
         self.optimizer = optimizer
@@ -210,21 +213,15 @@ class Recorder:
             SampleIdError: an id that does not exist, or a sample whose label changed; the epoch is not written.
             RunError: the disk is full; earlier epochs stay readable, and the call can be repeated.
         """
-        if not len(self._buffer):
-            raise StepOrderError(
-                expected="at least one recorder.step() in the epoch",
-                found="none",
-                todo="Call recorder.step(targets) after each loss.backward().",
-            )
-        measured = checked_metrics(metrics, COLUMNS)
-        verify(self._measured, self.head)
-        every = self._buffer.table(self._epoch, SIGNALS)
-        table = every.select([name for name in every.column_names if name not in SIGNALS or name in self._signals])
-        self._samples.learn_labels(table)
+        (every, measured), tables = self._processes.each(
+            lambda: (self._observed(), checked_metrics(metrics, COLUMNS)), lambda found: told(found[0], OBSERVED)
+        )
+        everyone = in_order(tables)
+        self._samples.learn_labels(everyone)
         seconds = time.perf_counter() - self._epoch_began
         look = self._probe.look(
             probe,
-            every,
+            everyone,
             epoch=self._epoch,
             step=self._step,
             num_samples=self._samples.num_samples,
@@ -232,27 +229,36 @@ class Recorder:
             loss=self._loss,
         )
         if look is not None:
-            self._samples.learn_labels(look.table)
+            self._samples.learn_labels(look.everyone)
             check_names("metric", measured, look.metrics)
             measured |= look.metrics
-        sums = sums_of(table, self._samples.num_samples, self._samples.changed_predictions(table), seconds)
-        row = epoch_row(self._epoch, 0, sums, measured, None if look is None else look.sums)
-        self._write(table, look, row)
-        self._samples.remember_predictions(table)
-        self._rows[self._epoch] = [row]
+        changed = None if self._processes.rank else self._samples.changed_predictions(everyone)
+        table = every.select([name for name in every.column_names if name not in SIGNALS or name in self._signals])
+        sums = sums_of(
+            table, self._samples.num_samples, changed, seconds, seen=own_samples(tables, self._processes.rank)
+        )
+        row = epoch_row(self._epoch, self._processes.rank, sums, measured, None if look is None else look.sums)
+        self._processes.first(lambda: self._writer.write_samples(self._samples.frame()))
+        _, rows = self._processes.each(lambda: self._write(table, look, row), lambda written: written)
+        self._samples.remember_predictions(everyone)
+        self._rows[self._epoch] = rows
         self._close_epoch()
-        return summary_of([row])
+        return summary_of(rows)
 
-    def _write(self, table: pa.Table, look: Look | None, row: Row) -> None:
-        """The observations last: an epoch is there when they are."""
-        part = PartName(self._epoch, attempt=self._writer.attempt)
-        self._writer.write_samples(self._samples.frame())
+    def _observed(self) -> pa.Table:
+        verify(self._measured, self.head)
+        return self._buffer.table(self._epoch, SIGNALS)
+
+    def _write(self, table: pa.Table, look: Look | None, row: Row) -> Row:
+        """The observations last: an epoch is there when they are. Before them all, the table of their samples."""
+        part = self._writer.part(self._epoch)
         if self._layers is not None:
             self._writer.write_layers(part, self._layers.table(self._epoch))
         if look is not None:
             self._writer.write_probe(part, look.table)
         self._writer.write_observations(part, table)
         self._writer.write_epoch(part, row)
+        return row
 
     def _close_epoch(self) -> None:
         if self._layers is not None:
@@ -271,14 +277,9 @@ class Recorder:
             InputError: the run does not hold all epochs before it, or not what the probe needs of them.
             RunError: the files cannot be deleted.
         """
+        stored = self._processes.first(lambda: whole_epochs(self.path, self._writer.info))
+        check_stored(self.path, stored, epoch)
         run = open_run(self.path)
-        stored = whole_epochs(self.path)
-        if not 0 <= epoch <= stored:
-            raise InputError(
-                expected=f"to go on after at most the {stored} epochs that are recorded in {self.path}",
-                found=f"epoch {epoch}",
-                todo="Go on from an earlier checkpoint, or record into another folder.",
-            )
         if stored:
             self._samples.recall(run.samples)
         replay = Replay(run, epoch)
@@ -287,7 +288,7 @@ class Recorder:
             self._samples.remember_predictions(table)
         self._probe.recall(replay)
         self._rows = replay.rows()
-        give_up_from(self.path, epoch)
+        self._processes.first(lambda: give_up_from(self.path, epoch))
         self._close_epoch()
         self._epoch, self._step = epoch, replay.steps()
 

@@ -11,7 +11,6 @@ from gwa_attrib.capture.arguments import (
     check_beginning,
     check_head_engine,
     check_loss,
-    check_single_process,
     checked_facts,
     checked_probe,
     checked_signals,
@@ -21,6 +20,7 @@ from gwa_attrib.capture.head import HeadCapture
 from gwa_attrib.capture.layer_recording import LayerRecording
 from gwa_attrib.capture.probe import Probe
 from gwa_attrib.capture.probe_recording import ProbeRecording
+from gwa_attrib.capture.processes import Processes, check_sharded, unwrapped
 from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.store.new_run import new_info
@@ -53,8 +53,12 @@ def record(
 ) -> Recorder:
     """Record the training of `model` into the folder `path`.
 
+    Of a training on several processes (`torch.distributed`) each process records into the same folder: call this and
+    `end_epoch` in all of them. Between these calls they do not wait for each other.
+
     Args:
-        model: A classifier with a linear head, trained with cross-entropy on the head's output.
+        model: A classifier with a linear head, trained with cross-entropy on the head's output; wrapped in
+            DistributedDataParallel, or its parameters sharded by ``fully_shard``, or not.
         path: Folder of the run: new or empty.
         num_samples: ``len(train_set)``.
         class_names: One per class; their numbers if None.
@@ -90,17 +94,18 @@ def record(
         RunExistsError: the folder is taken.
         HeadError: the model has no linear layer, or none of that name.
         LayerError: a layer that cannot be measured as it is set up.
-        InputError: wrong lengths, unknown signals or layers, a training on several processes, or a run to go on with
-            that was begun with other settings.
+        InputError: wrong lengths, unknown signals or layers, or a run to go on with that was begun with other settings.
         UnknownNameError: a measure that does not exist.
     """
-    check_single_process()
     check_beginning(overwrite, resume)
     chosen = checked_signals(signals)
     if layers == "head":
         check_head_engine(engine)
     check_loss(label_smoothing, class_weight)
     facts = checked_facts(num_samples, keys, columns or {})
+    model = unwrapped(model)
+    check_sharded(model, layers, measures)
+    processes = Processes()
     capture = HeadCapture(model, head)
     recording = None if layers == "head" else LayerRecording(model, layers, engine, capture)
     looks = ProbeRecording(
@@ -108,10 +113,12 @@ def record(
             model if probe_model is None else probe_model,
             checked_probe(probe, measures),
             probe_forward or forward_batch,
+            processes,
         ),
         measures,
         capture,
         recording,
+        processes,
         every_epoch=bool(probe),
     )
     info = new_info(
@@ -120,14 +127,20 @@ def record(
         num_samples=num_samples,
         config=config or {},
         layers=recording.groups if recording else (),
+        world_size=processes.size,
     )
-    writer = RunWriter.go_on(path, info) if resume else RunWriter.create(path, info, overwrite=overwrite)
+
+    def begin() -> dict[str, Any]:
+        return (RunWriter.go_on(path, info) if resume else RunWriter.create(path, info, overwrite=overwrite)).info
+
+    writer = RunWriter(Path(path), processes.first(begin), processes.rank)
     recorder = Recorder(
         writer,
         capture,
         SampleBook(num_samples, len(class_names) if class_names else None, facts),
         recording,
         looks,
+        processes,
         model=model,
         signals=chosen,
         optimizer=optimizer,
@@ -135,6 +148,6 @@ def record(
         class_weight=class_weight,
     )
     if resume:
-        recorder.rewind(whole_epochs(writer.path))
+        recorder.rewind(processes.first(lambda: whole_epochs(writer.path, writer.info)))
         writer.update_info({})
     return recorder

@@ -32,8 +32,10 @@ def test_an_example_runs(example: Path, tmp_path: Path) -> None:
         package, extra = FRAMEWORKS[example.stem]
         pytest.importorskip(package, reason=f"needs the extra {extra}")
     data = [news(tmp_path)] if example.stem == "huggingface_trainer" else []
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    how = launcher if example.stem == "several_processes" else ["-W", "error"]
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(example), "--fast", *data], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, *how, str(example), "--fast", *data], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout

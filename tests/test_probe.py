@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Subset
 
 from gwa_attrib.capture.evaluation import undisturbed
 from gwa_attrib.capture.probe import sampled
+from gwa_attrib.capture.processes import Processes
 from gwa_attrib.errors import HeadError, InputError, RunError, SampleIdError, StepOrderError
 from gwa_attrib.functional import gwa
 from gwa_attrib.recorder import Recorder
@@ -130,12 +131,12 @@ def test_training_and_what_is_recorded_online_are_the_same_to_the_bit(tmp_path: 
 
 def test_the_sample_is_drawn_once_and_not_as_numpy_users_draw() -> None:
     loader = loops.loader(Told(1000))
-    drawn = [list(sampled(loader, 100).dataset.indices) for _ in range(2)]
+    drawn = [list(sampled(loader, 100, Processes()).dataset.indices) for _ in range(2)]
     assert drawn[0] == drawn[1] == sorted(set(drawn[0]))
     for seed in range(20):
         other = np.random.default_rng(seed).choice(1000, 100, replace=False)
         assert len(np.intersect1d(other, drawn[0])) < 40
-    assert len(sampled(loader, 5000).dataset) == 1000
+    assert len(sampled(loader, 5000, Processes()).dataset) == 1000
 
 
 def test_ids_are_those_of_the_data_set_below(tmp_path: Path) -> None:

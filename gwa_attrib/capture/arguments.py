@@ -133,17 +133,6 @@ def checked_probe(probe: int | bool | None, measures: Sequence[str]) -> int | No
     return None if probe is None or isinstance(probe, bool) else int(probe)
 
 
-def check_single_process() -> None:
-    """Several processes would write to one folder: refuse them."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        raise InputError(
-            expected="a training on one process",
-            found=f"a process group of {distributed.get_world_size()}",
-            todo="Record a training on one process; several are not supported yet.",
-        )
-
-
 def check_loss(label_smoothing: float, class_weight: Tensor | None, classes: int | None = None) -> None:
     """The arguments of the loss, as cross_entropy takes them; against the number of classes once it is known."""
     if not 0.0 <= label_smoothing <= 1.0:

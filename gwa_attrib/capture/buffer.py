@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from gwa_attrib.capture.device_rows import DeviceRows
+from gwa_attrib.errors import StepOrderError
 from gwa_attrib.functional.observation import Observation
 from gwa_attrib.store.schema import FLOAT_SIGNALS, observation_schema
 
@@ -40,7 +41,17 @@ class EpochBuffer:
         self._steps.append((step, learning_rate))
 
     def table(self, epoch: int, signals: tuple[str, ...]) -> pa.Table:
-        """The buffered observations in the order they were made, with the columns of the run."""
+        """The buffered observations in the order they were made, with the columns of the run.
+
+        Raises:
+            StepOrderError: there are none.
+        """
+        if not len(self):
+            raise StepOrderError(
+                expected="at least one recorder.step() in the epoch",
+                found="none",
+                todo="Call recorder.step(targets) after each loss.backward().",
+            )
         values = self._rows.array()
         lengths = [len(ids) for ids in self._ids]
         top = (values.shape[1] - len(COLUMNS)) // 2

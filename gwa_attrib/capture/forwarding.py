@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gwa_attrib.capture.processes import in_forward
 from gwa_attrib.errors import HeadError, InputError
 
 Forward = Callable[[nn.Module, Any], Tensor]
@@ -49,19 +50,20 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 class Glimpse:
-    """The head's input and output in one forward pass."""
+    """The head's input, output and parameters in one forward pass."""
 
-    def __init__(self, features: Tensor, logits: Tensor) -> None:
+    def __init__(self, head: nn.Linear, features: Tensor, logits: Tensor) -> None:
         self.features, self.logits = features, logits
+        self.weight, self.bias = in_forward(head)
 
 
 @contextmanager
-def glimpses(head: nn.Module) -> Iterator[list[Glimpse]]:
+def glimpses(head: nn.Linear) -> Iterator[list[Glimpse]]:
     """Every forward pass of `head` inside the block, in a list that the caller empties."""
     seen: list[Glimpse] = []
 
-    def went_forward(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
-        seen.append(Glimpse(args[0] if args else kwargs["input"], output))
+    def went_forward(module: nn.Linear, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+        seen.append(Glimpse(module, args[0] if args else kwargs["input"], output))
 
     handle = head.register_forward_hook(went_forward, prepend=True, with_kwargs=True)
     try:

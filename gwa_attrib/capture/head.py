@@ -15,26 +15,39 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.capture.hook import Hook
+from gwa_attrib.capture.processes import in_forward, is_sharded
 from gwa_attrib.errors import HeadError, StepOrderError
 
 
 class HeadBatch:
     """Input and output of the head in one forward pass, and the gradient that came back to its output."""
 
-    def __init__(self, name: str, head: nn.Linear, features: Tensor, logits: Tensor, version: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        head: nn.Linear,
+        features: Tensor,
+        logits: Tensor,
+        version: tuple[int, ...],
+        *,
+        sharded: bool = False,
+    ) -> None:
         self.name = name
         self.head = head
         self.features = features.detach()
         self.logits = logits.detach()
         self.version = version
         self.logits_grad: Tensor | None = None
+        self._whole = in_forward(head) if sharded else None
 
     @property
     def weight(self) -> Tensor:
-        return self.head.weight.detach()
+        return self.head.weight.detach() if self._whole is None else self._whole[0]
 
     @property
     def bias(self) -> Tensor | None:
+        if self._whole is not None:
+            return self._whole[1]
         return None if self.head.bias is None else self.head.bias.detach()
 
 
@@ -78,6 +91,7 @@ class HeadCapture:
     def __init__(self, model: nn.Module, head: str | nn.Module | None = None) -> None:
         self._watched = candidates(model, head)
         self._handles: dict[str, RemovableHandle] = {}
+        self._sharded: dict[str, list[nn.Parameter]] = {}
         self._global_handles: list[RemovableHandle] = []
         self._ready: list[HeadBatch] = []
         self._forwards = 0
@@ -98,6 +112,7 @@ class HeadCapture:
 
     def __enter__(self) -> "HeadCapture":
         for name, module in self._watched.items():
+            self._sharded[name] = [parameter for parameter in module.parameters() if is_sharded(parameter)]
             self._handles[name] = module.register_forward_hook(self._hook(name), prepend=True, with_kwargs=True)
         self._global_handles.append(register_optimizer_step_post_hook(self._optimizer_stepped))
         return self
@@ -127,15 +142,17 @@ class HeadCapture:
         ):
             return
         self._forwards += 1
-        batch = HeadBatch(name, head, features, output, self._version(head))
+        batch = HeadBatch(name, head, features, output, self._version(name), sharded=bool(self._sharded[name]))
         output.register_hook(lambda grad: self._went_backward(batch, grad))  # type: ignore[no-untyped-call]
 
-    def _version(self, head: nn.Module) -> tuple[int, ...]:
+    def _version(self, name: str) -> tuple[int, ...]:
         """Changes with every in-place change of the head's parameters, and with every step of their optimizer.
 
-        Both, because an optimizer that writes to ``parameter.data`` leaves no trace in the first.
+        Both, because an optimizer that writes to ``parameter.data`` leaves no trace in the first. Of sharded parameters
+        the shards count: the whole is made anew in each pass.
         """
-        return (self._optimizer_steps, *(parameter._version for parameter in head.parameters()))
+        parameters = self._sharded[name] or self._watched[name].parameters()
+        return (self._optimizer_steps, *(parameter._version for parameter in parameters))
 
     def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         weights = {id(parameter) for module in self._watched.values() for parameter in module.parameters()}
@@ -161,7 +178,7 @@ class HeadCapture:
         ready, self._ready = self._ready, []
         forwards, self._forwards = self._forwards, 0
         batch = self._only(ready, forwards)
-        if batch.version != self._version(batch.head):
+        if batch.version != self._version(batch.name):
             raise StepOrderError(
                 expected="recorder.step() before optimizer.step(), while the weights are those of the gradient",
                 found="weights of the head that changed since the forward pass",

@@ -19,6 +19,7 @@ from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.capture.evaluation import undisturbed
 from gwa_attrib.capture.forwarding import Forward, glimpses, only, to_device
 from gwa_attrib.capture.loader import Batches
+from gwa_attrib.capture.processes import Processes
 from gwa_attrib.errors import InputError
 from gwa_attrib.functional.observation import observe
 from gwa_attrib.store.schema import TOP
@@ -35,6 +36,9 @@ class ProbeBatch(NamedTuple):
     features: Tensor
     """Input of the head, ``[sample, feature]``."""
     logits: Tensor
+    weight: Tensor
+    """Of the head."""
+    bias: Tensor | None
 
 
 class Probe:
@@ -44,11 +48,12 @@ class Probe:
         model: The model to look at; of an `AveragedModel` the averaged weights.
         samples: How many of the training set, drawn once; None for all of them.
         forward: Runs the model on a batch and gives its targets.
+        processes: Among which the samples are shared.
     """
 
-    def __init__(self, model: nn.Module, samples: int | None, forward: Forward) -> None:
+    def __init__(self, model: nn.Module, samples: int | None, forward: Forward, processes: Processes) -> None:
         self.model: nn.Module = model.module if isinstance(model, AveragedModel) else model
-        self._samples, self._forward = samples, forward
+        self._samples, self._forward, self._processes = samples, forward, processes
         self._loader: DataLoader[Any] | None = None
         self._last = pd.Series(dtype=np.int32)
 
@@ -65,7 +70,7 @@ class Probe:
     def watch(self, loader: DataLoader[Any]) -> None:
         """The loader of the training set: the first that the recorder meets."""
         if self._loader is None:
-            self._loader = sampled(loader, self._samples)
+            self._loader = sampled(loader, self._samples, self._processes)
 
     def head(self, name: str) -> nn.Linear:
         """The layer of that name in the model that is looked at."""
@@ -100,13 +105,15 @@ class Probe:
             for batch in Batches(loader, announced.append):
                 targets = self._forward(self.model, to_device(batch, head.weight.device))
                 glimpse = only(seen, name)
-                yield ProbeBatch(announced.pop(), targets, glimpse.features, glimpse.logits)
+                yield ProbeBatch(
+                    announced.pop(), targets, glimpse.features, glimpse.logits, glimpse.weight, glimpse.bias
+                )
 
     def measure(
         self, name: str, loader: Any, *, epoch: int, step: int, signals: tuple[str, ...], **loss: Any
     ) -> pa.Table:
         """The table of the probe, with the columns of the observations. `loss` as for `observe`."""
-        buffer, head = EpochBuffer(), self.head(name)
+        buffer = EpochBuffer()
         for batch in self.batches(name, loader):
             if not len(batch.sample_ids) == len(batch.targets) == len(batch.logits):
                 raise InputError(
@@ -115,7 +122,7 @@ class Probe:
                     todo="Let probe_forward= run the whole batch and return its targets.",
                 )
             observation = observe(
-                batch.features, batch.logits, batch.targets, head.weight.detach(), _detached(head.bias), top=TOP, **loss
+                batch.features, batch.logits, batch.targets, batch.weight, batch.bias, top=TOP, **loss
             )
             buffer.append(observation, batch.sample_ids, step, float("nan"))
         if not len(buffer):
@@ -142,17 +149,19 @@ def _predictions(table: pa.Table) -> pd.Series:
     return now[~now.index.duplicated(keep="last")]
 
 
-def _detached(bias: Tensor | None) -> Tensor | None:
-    return None if bias is None else bias.detach()
-
-
-def sampled(loader: DataLoader[Any], samples: int | None) -> DataLoader[Any]:
-    """A loader over `samples` of the loader's data set, always the same ones, in their order."""
+def sampled(loader: DataLoader[Any], samples: int | None, processes: Processes) -> DataLoader[Any]:
+    """A loader over `samples` of the loader's data set, always the same ones, in their order; of several processes each
+    gets its share, and all as many: some processes one sample that another has, too."""
     dataset = loader.dataset
-    size = len(dataset)  # type: ignore[arg-type]
-    if samples is not None and samples < size:
-        drawn = np.random.default_rng(ENTROPY).choice(size, samples, replace=False)
-        dataset = Subset(dataset, np.sort(drawn).tolist())
+    positions = np.arange(len(dataset))  # type: ignore[arg-type]
+    if samples is not None and samples < len(positions):
+        drawn = np.random.default_rng(ENTROPY).choice(len(positions), samples, replace=False)
+        positions = np.sort(drawn)
+    share = positions[processes.rank :: processes.size]
+    if len(share) * processes.size < len(positions):
+        share = np.append(share, positions[0])
+    if len(share) < len(dataset):  # type: ignore[arg-type]
+        dataset = Subset(dataset, share.tolist())
     return DataLoader(
         dataset,
         batch_size=loader.batch_size or 64,

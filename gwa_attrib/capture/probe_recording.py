@@ -14,6 +14,8 @@ from gwa_attrib.capture.head import HeadCapture
 from gwa_attrib.capture.layer_recording import LayerRecording
 from gwa_attrib.capture.measures import POINTS, View, measures
 from gwa_attrib.capture.probe import Probe
+from gwa_attrib.capture.processes import Processes
+from gwa_attrib.capture.shared_rows import LOOKED_AT, in_order, own_rows, told
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.store.summaries import sums_of
 
@@ -23,6 +25,8 @@ class Look(NamedTuple):
 
     table: pa.Table
     """One row per sample, with the columns of the observations."""
+    everyone: pa.Table
+    """What all processes looked at, and which label and prediction it has."""
     sums: dict[str, Any]
     """What is stored with the epoch."""
     metrics: dict[str, float]
@@ -38,10 +42,12 @@ class ProbeRecording:
         names: Sequence[str],
         head: HeadCapture,
         layers: LayerRecording | None,
+        processes: Processes,
         *,
         every_epoch: bool,
     ) -> None:
         self._probe, self._head, self._layers = probe, head, layers
+        self._processes = processes
         self._measures = [measures[name] for name in names]
         self._every_epoch = every_epoch
         self._before = self._consensus = Consensus()
@@ -63,19 +69,28 @@ class ProbeRecording:
         signals: tuple[str, ...],
         loss: dict[str, Any],
     ) -> Look | None:
-        """`trained` are the observations of the epoch, with all signals. None where there is nothing to look at."""
+        """`trained` are the epoch's observations of all processes: sample_id, pred and p_label. None where there is
+        nothing to look at.
+
+        Of several processes, all of which have to call it, each finds what none of lower rank has looked at.
+        """
         self._consensus = self._before.after(trained)
         if not (self._every_epoch or loader is not None):
             return None
         began = time.perf_counter()
         name = self._head.name or ""
-        with self._paused():
-            table = self._probe.measure(name, loader, epoch=epoch, step=step, signals=signals, **loss)
-            metrics = self._measured(name, loader, epoch, loss)
+
+        def measure() -> tuple[pa.Table, dict[str, float]]:
+            with self._paused():
+                table = self._probe.measure(name, loader, epoch=epoch, step=step, signals=signals, **loss)
+                return table, self._measured(name, loader, epoch, loss)
+
+        (table, metrics), tables = self._processes.each(measure, lambda found: told(found[0], LOOKED_AT))
+        everyone, own = in_order(tables), table.filter(own_rows(tables, self._processes.rank))
+        changed = None if self._processes.rank else self._probe.changed(everyone)
         seconds = time.perf_counter() - began
-        agreeing = self._consensus.agreeing(table)
-        self._table = table
-        return Look(table, sums_of(table, num_samples, self._probe.changed(table), seconds, agreeing), metrics)
+        self._table = everyone
+        return Look(own, everyone, sums_of(own, num_samples, changed, seconds, self._consensus.agreeing(own)), metrics)
 
     def close_epoch(self) -> None:
         """The epoch has been written. Until then a look can be repeated, and finds the same."""

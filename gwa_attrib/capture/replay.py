@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from gwa_attrib.store.files import joined, parts, read_table
+from gwa_attrib.capture.shared_rows import in_order
+from gwa_attrib.store.files import parts, read_table
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE
 from gwa_attrib.store.summaries import Row
@@ -31,7 +32,9 @@ class Replay:
         """The summaries of the epochs, by their number."""
         files = self._files[EPOCHS]
         return {
-            epoch: [read_table(path, self._run_id, EPOCH_SCHEMA, epoch=epoch).to_pylist()[0] for path in paths]
+            epoch: [
+                row for path in paths for row in read_table(path, self._run_id, EPOCH_SCHEMA, epoch=epoch).to_pylist()
+            ]
             for epoch, paths in files.items()
         }
 
@@ -44,5 +47,5 @@ class Replay:
         return 1 + int(last["step"].to_numpy().max())
 
     def _joined(self, paths: list[Path], epoch: int, columns: list[str] | None = None) -> pa.Table:
-        read = (read_table(path, self._run_id, OBSERVATION_SCHEMA, columns=columns, epoch=epoch) for path in paths)
-        return joined(read)
+        read = [read_table(path, self._run_id, OBSERVATION_SCHEMA, columns=columns, epoch=epoch) for path in paths]
+        return in_order(read)

@@ -103,7 +103,7 @@ class GWACallback(Callback):
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         self._end_epoch(trainer)
         if self._log is not None:
-            pl_module.log_dict(self._log, on_step=False, on_epoch=True)
+            pl_module.log_dict(self._log, on_step=False, on_epoch=True, sync_dist=trainer.world_size > 1)
         self._log = None
 
     def _end_epoch(self, trainer: Any) -> None:

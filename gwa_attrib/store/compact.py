@@ -16,6 +16,7 @@ from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.checked import GROUPS_MARK, marked
 from gwa_attrib.store.deleting import delete
 from gwa_attrib.store.files import joined, open_parquet, parts, read_table
+from gwa_attrib.store.resumed import lacks_files
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
@@ -37,7 +38,7 @@ SCHEMAS = {LAYERS: LAYER_SCHEMA, EPOCHS: EPOCH_SCHEMA}
 def compact(run: Run, *, most: int = BYTES) -> int:
     """Join the files of consecutive epochs, in each folder of the run; how many files are gone.
 
-    Epochs that are still being recorded are left for the next time. Memory: one epoch.
+    Epochs that are still being recorded, or that lack the file of a process, are left as they are. Memory: one epoch.
 
     Args:
         run: The run.
@@ -49,7 +50,8 @@ def compact(run: Run, *, most: int = BYTES) -> int:
     """
     before = _count(run)
     for folder in FOLDERS:
-        files = parts(run.path / folder)
+        there = parts(run.path / folder)
+        files = {epoch: paths for epoch, paths in there.items() if not lacks_files(run.info, paths)}
         for epochs, attempt in spans(files, most):
             _join(run, folder, {epoch: files[epoch] for epoch in epochs}, attempt)
         _delete(run, folder)

@@ -1,7 +1,7 @@
 """What run.json says of a run, checked: it may come from anywhere."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ LARGEST = 2**63 - 1
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= LARGEST
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_count, value))
 
 
 def _are_texts(value: Any) -> bool:
@@ -31,7 +35,9 @@ NEEDED: dict[str, tuple[Callable[[Any], bool], str]] = {
 OPTIONAL = {
     "signals": (_are_texts, "a list of texts"),
     "layers": (_are_texts, "a list of texts"),
+    "attempts": (_is_count, "a count"),
     "world_size": (_is_count, "a count"),
+    "earlier_world_sizes": (_are_counts, "a list of counts"),
 }
 
 
@@ -64,6 +70,12 @@ def read_info(root: Path) -> dict[str, Any]:
         if name in info and not fits(info[name]):
             raise _not_understood(file, f"{name} that is not {kind}")
     return {"signals": [], **info}
+
+
+def processes_of(info: Mapping[str, Any], attempt: int) -> int:
+    """How many processes recorded in an attempt: so many files has each epoch of it."""
+    earlier = info.get("earlier_world_sizes", [])
+    return int(earlier[attempt] if attempt < len(earlier) else info.get("world_size", 1))
 
 
 def _not_understood(file: Path, found: str) -> RunFormatError:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from gwa_attrib.store.files import damaged, open_parquet, parts
+from gwa_attrib.store.resumed import lacks_files
 from gwa_attrib.store.run import Run
-from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP, SpanName
+from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP
 
 MOST = 1000
 """Missing epochs that are named."""
@@ -37,7 +38,7 @@ def inspect(run: Run) -> dict[str, Any]:
         "classes": len(run.class_names),
         "epochs": len(numbers),
         "missing_epochs": list(islice(_missing(run, folders, numbers), MOST)),
-        "open_epoch": None if run.info["status"] == "complete" else max(numbers, default=-1) + 1,
+        "open_epoch": None if run.info["status"] == "complete" else _first_open(run, files),
         "half_written": len(list((run.path / TMP).glob("*"))) if (run.path / TMP).is_dir() else 0,
         "lowest_coverage": float(epochs["coverage"].min()) if len(epochs) else 0.0,
         "undefined_alignments": int(epochs["undefined"].sum()) if len(epochs) else 0,
@@ -67,13 +68,14 @@ def _bytes_of_columns(paths: Sequence[Path]) -> dict[str, int]:
     return dict(rows)
 
 
+def _first_open(run: Run, files: dict[int, list[Path]]) -> int:
+    """The epoch after the last one that all processes have observed to its end."""
+    return 1 + max((epoch for epoch, paths in files.items() if not lacks_files(run.info, paths)), default=-1)
+
+
 def _missing(run: Run, folders: Sequence[str], numbers: Sequence[int]) -> Iterator[int]:
     """Epochs up to the last one that lack a file, of one process at least."""
     there = [parts(run.path / folder) for folder in folders]
     for epoch in range(numbers[-1] + 1 if numbers else 0):
-        if any(_lacking(files.get(epoch, []), run.info.get("world_size", 1)) for files in there):
+        if any(lacks_files(run.info, files.get(epoch, [])) for files in there):
             yield epoch
-
-
-def _lacking(files: Sequence[Path], processes: int) -> bool:
-    return not files or (SpanName.parse(files[0]) is None and len(files) < processes)

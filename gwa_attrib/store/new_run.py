@@ -17,6 +17,7 @@ def new_info(
     num_samples: int,
     config: Mapping[str, Any],
     layers: Sequence[str] = (),
+    world_size: int = 1,
 ) -> dict[str, Any]:
     """Facts about a run that begins now. `status` is "recording" until it ends, "complete" or "interrupted" after."""
     return {
@@ -25,7 +26,7 @@ def new_info(
         "status": "recording",
         "began": datetime.now(UTC).isoformat(timespec="seconds"),
         "attempts": 1,
-        "world_size": 1,
+        "world_size": world_size,
         "num_samples": num_samples,
         "head": None,
         "optimizer": None,

@@ -1,12 +1,13 @@
 """Going on with a run: whether it is the same recording, which epochs are whole, and giving up later ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gwa_attrib.errors import InputError, RunError
 from gwa_attrib.store.checkpoints import checkpoints
 from gwa_attrib.store.deleting import delete, refuse_links
+from gwa_attrib.store.facts import processes_of
 from gwa_attrib.store.files import parts
 from gwa_attrib.store.schema import EPOCHS, FOLDERS, OBSERVATIONS, TMP, PartName, SpanName
 
@@ -31,10 +32,27 @@ def check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             )
 
 
-def whole_epochs(root: Path) -> int:
-    """How many epochs, counted from the first, were written to their end."""
-    written = parts(root / OBSERVATIONS).keys() & parts(root / EPOCHS).keys()
+def lacks_files(info: Mapping[str, Any], files: Sequence[Path]) -> bool:
+    """Whether the files of an epoch are not those of all processes that recorded it."""
+    name = PartName.parse(files[0]) if files else None
+    return not files or (name is not None and len(files) < processes_of(info, name.attempt))
+
+
+def whole_epochs(root: Path, info: Mapping[str, Any]) -> int:
+    """How many epochs, counted from the first, were written to their end, by all processes."""
+    there = [parts(root / folder) for folder in (OBSERVATIONS, EPOCHS)]
+    written = {epoch for epoch in there[0] if not any(lacks_files(info, files.get(epoch, [])) for files in there)}
     return next(number for number in range(len(written) + 1) if number not in written)
+
+
+def check_stored(root: Path, stored: int, epoch: int) -> None:
+    """Raise InputError unless a recording of `stored` whole epochs can go on with `epoch`."""
+    if not 0 <= epoch <= stored:
+        raise InputError(
+            expected=f"to go on after at most the {stored} epochs that are recorded in {root}",
+            found=f"epoch {epoch}",
+            todo="Go on from an earlier checkpoint, or record into another folder.",
+        )
 
 
 def _is_later(path: Path, epoch: int) -> bool:

@@ -76,9 +76,19 @@ class EpochSummary:
 
 
 def sums_of(
-    table: pa.Table, num_samples: int, changed: int | None, seconds: float, agreeing: int | None = None
+    table: pa.Table,
+    num_samples: int,
+    changed: int | None,
+    seconds: float,
+    agreeing: int | None = None,
+    seen: int | None = None,
 ) -> dict[str, Any]:
-    """What can be added up over the processes, of the observations that one process made in an epoch."""
+    """What can be added up over the processes, of the observations that one process made in an epoch.
+
+    Args:
+        changed: Of all processes together; only one of them counts it, None in the others.
+        seen: How many samples it counts, where other processes count some of those in the table; None for all.
+    """
     alignment = torch.from_numpy(table["alignment"].to_numpy().copy())
     total = moments(alignment)
     right = table["pred"].to_numpy() == table["label"].to_numpy()
@@ -86,7 +96,7 @@ def sums_of(
         **{name: getattr(total, name) for name in ("n", "mean", "m2", "m3", "m4")},
         "negative": int((alignment < 0).sum()),
         "undefined": int(alignment.isnan().sum()),
-        "seen": len(np.unique(table["sample_id"].to_numpy())),
+        "seen": len(np.unique(table["sample_id"].to_numpy())) if seen is None else seen,
         "num_samples": num_samples,
         "changed": changed,
         "rows": len(table),

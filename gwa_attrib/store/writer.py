@@ -15,7 +15,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.checked import marked
 from gwa_attrib.store.claim import claim
-from gwa_attrib.store.facts import read_info
+from gwa_attrib.store.facts import processes_of, read_info
 from gwa_attrib.store.resumed import check_same
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
@@ -32,11 +32,15 @@ ROW_GROUP = 1 << 17
 
 
 class RunWriter:
-    """A run that is being recorded. Not thread-safe; each process writes only its own files."""
+    """A run that is being recorded. Not thread-safe.
 
-    def __init__(self, path: Path, info: Mapping[str, Any]) -> None:
+    Each process writes only its own files; what stands once for all, run.json and samples.parquet, that of rank 0.
+    """
+
+    def __init__(self, path: Path, info: Mapping[str, Any], rank: int = 0) -> None:
         self.path = path
         self.info = dict(info)
+        self.rank = rank
 
     @classmethod
     def create(cls, path: str | Path, info: Mapping[str, Any], *, overwrite: bool = False) -> "RunWriter":
@@ -66,7 +70,13 @@ class RunWriter:
             return cls.create(root, info)
         found = read_info(root)
         check_same(found, info)
-        again = {"status": "recording", "attempts": found.get("attempts", 1) + 1}
+        attempts = found.get("attempts", 1)
+        again = {
+            "status": "recording",
+            "attempts": attempts + 1,
+            "world_size": info["world_size"],
+            "earlier_world_sizes": [processes_of(found, attempt) for attempt in range(attempts)],
+        }
         return cls(root, {**found, **again, "config": info["config"] or found["config"]})
 
     @property
@@ -74,14 +84,20 @@ class RunWriter:
         """How often the recording was begun before: in the names of the files that are written."""
         return int(self.info.get("attempts", 1)) - 1
 
+    def part(self, epoch: int) -> PartName:
+        """The name of this process' files of an epoch."""
+        return PartName(epoch, self.rank, self.attempt)
+
     def update_info(self, changes: Mapping[str, Any]) -> None:
         """Change facts in run.json."""
         self.info.update(changes)
+        if self.rank:
+            return
         text = as_json(self.info)
         atomic_write(self.path, self.path / RUN_FILE, lambda file: _write_text(file, text))
 
     def write_samples(self, frame: pd.DataFrame) -> None:
-        """One row per sample: sample_id, key, label and further columns."""
+        """One row per sample: sample_id, key, label and further columns; to be written before the observations."""
         self._write(SAMPLES_FILE, pa.Table.from_pandas(frame, preserve_index=False))
 
     def write_observations(self, part: PartName, table: pa.Table) -> None:
