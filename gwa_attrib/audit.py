@@ -89,9 +89,11 @@ def audit(
     from gwa_attrib.datasets.labeled import LabeledData
     from gwa_attrib.evaluation import verified_labels
     from gwa_attrib.store.neighbourhood import keep_embeddings
+    from gwa_attrib.store.place import local
     from gwa_attrib.training import plan_for
 
     exclude = (truth,) if truth else ()
+    target = local(out, "the folder of an audit")
     given = (
         data
         if isinstance(data, LabeledData)
@@ -106,7 +108,7 @@ def audit(
     plan = plan_for(given.kind, tuple(inputs.shape[1:]), len(given), budget, epochs)
     settings = {"label_column": label_column, "truth": truth, "limit": limit, "flip": flip, "flip_kind": flip_kind}
     config = {**source_of(given), **settings, "seed": seed, "budget": budget, "model": model, "plan": asdict(plan)}
-    path = train(given, inputs, plan, Path(out), config, overwrite=overwrite)
+    path = train(given, inputs, plan, target, config, overwrite=overwrite)
     if embedded is not None:
         keep_embeddings(path, embedded)
     return conclude(path, given, verified, began)

@@ -15,6 +15,7 @@ from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.models import build_model, trusted_model
 from gwa_attrib.store.checkpoints import checkpoints
 from gwa_attrib.store.neighbourhood import kept_embeddings
+from gwa_attrib.store.place import local
 from gwa_attrib.store.run import Run
 from gwa_attrib.training import Plan, seeded, train_plainly
 
@@ -76,7 +77,7 @@ def audited_model(run: Run) -> AuditedModel:
     data, note = read_again(run)
     if data is None:
         raise NotRecordedError(expected="the training samples of the run", found=note, todo="Audit the data again.")
-    states = checkpoints(run.path)
+    states = checkpoints(local(run.path, "the run"))
     if not states:
         raise NotRecordedError(
             expected="weights of the model beside the run",

@@ -14,6 +14,7 @@ from gwa_attrib.proxies import choose_epoch, measure, proxies
 from gwa_attrib.proxies.registry import history_of
 from gwa_attrib.report.comparison_figure import comparison_svg
 from gwa_attrib.store import Run, open_run
+from gwa_attrib.store.place import local
 
 Runs = Mapping[str, Run | str | Path] | Sequence[Run | str | Path]
 
@@ -39,7 +40,7 @@ class Comparison:
 
     def plot(self, path: str | Path) -> Path:
         """Write an SVG: the proxy against the accuracy if it is known, else a bar for each run."""
-        target = Path(path)
+        target = local(path, "the report")
         target.write_text(comparison_svg(self.table, self.by), encoding="utf-8")
         return target
 

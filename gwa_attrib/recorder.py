@@ -13,7 +13,6 @@ with gwa.record(model, "runs/a", num_samples=len(train_set)) as recorder:
 import time
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -38,6 +37,7 @@ from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.capture.shared_rows import OBSERVED, in_order, own_samples, told
 from gwa_attrib.errors import InputError
 from gwa_attrib.functional.observation import observe
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.resumed import check_stored, give_up_from, whole_epochs
 from gwa_attrib.store.run import open_run
 from gwa_attrib.store.schema import SIGNALS, TOP
@@ -83,7 +83,7 @@ class Recorder:
             layers.totals_due = lambda: due(self._epoch_step, first_epoch=self._epoch == 0)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Folder of the run."""
         return self._writer.path
 

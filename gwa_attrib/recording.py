@@ -24,6 +24,7 @@ from gwa_attrib.capture.processes import Processes, check_sharded, unwrapped
 from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.store.new_run import new_info
+from gwa_attrib.store.place import place
 from gwa_attrib.store.resumed import whole_epochs
 from gwa_attrib.store.writer import RunWriter
 
@@ -59,7 +60,7 @@ def record(
     Args:
         model: A classifier with a linear head, trained with cross-entropy on the head's output; wrapped in
             DistributedDataParallel, or its parameters sharded by ``fully_shard``, or not.
-        path: Folder of the run: new or empty.
+        path: Folder of the run: new or empty. Or an address such as ``s3://bucket/run``, with the extra `remote`.
         num_samples: ``len(train_set)``.
         class_names: One per class; their numbers if None.
         head: Name of the final ``nn.Linear``, or the module. None takes the linear layer that runs last.
@@ -133,7 +134,7 @@ def record(
     def begin() -> dict[str, Any]:
         return (RunWriter.go_on(path, info) if resume else RunWriter.create(path, info, overwrite=overwrite)).info
 
-    writer = RunWriter(Path(path), processes.first(begin), processes.rank)
+    writer = RunWriter(place(path), processes.first(begin), processes.rank)
     recorder = Recorder(
         writer,
         capture,

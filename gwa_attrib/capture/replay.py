@@ -1,12 +1,12 @@
 """The first epochs of a run once more, for a recorder that goes on after them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 
 from gwa_attrib.capture.shared_rows import in_order
 from gwa_attrib.store.files import parts, read_table
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE
 from gwa_attrib.store.summaries import Row
@@ -46,6 +46,6 @@ class Replay:
         last = self._joined(files[max(files)], max(files), ["step"])
         return 1 + int(last["step"].to_numpy().max())
 
-    def _joined(self, paths: list[Path], epoch: int, columns: list[str] | None = None) -> pa.Table:
+    def _joined(self, paths: list[Place], epoch: int, columns: list[str] | None = None) -> pa.Table:
         read = [read_table(path, self._run_id, OBSERVATION_SCHEMA, columns=columns, epoch=epoch) for path in paths]
         return in_order(read)

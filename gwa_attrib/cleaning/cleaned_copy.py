@@ -18,6 +18,7 @@ from gwa_attrib.datasets.labels import class_positions
 from gwa_attrib.datasets.load import choose_reader
 from gwa_attrib.errors import InputError, NotRecordedError, RunError, RunExistsError
 from gwa_attrib.store import Run, open_run
+from gwa_attrib.store.place import local
 
 BUILT_IN = ("digits", "fashion-mnist")
 
@@ -47,7 +48,7 @@ def apply(run: Run | str | Path, decisions: Decisions | Auto | str | Path, out: 
     opened = run if isinstance(run, Run) else open_run(run)
     chosen = as_decisions(opened, decisions)
     cleaned = clean(opened, chosen)
-    return cleaned if out is None else replace(cleaned, path=_write(opened, cleaned, Path(out)))
+    return cleaned if out is None else replace(cleaned, path=_write(opened, cleaned, local(out, "the cleaned copy")))
 
 
 def as_decisions(run: Run, decisions: Decisions | Auto | str | Path) -> Decisions:

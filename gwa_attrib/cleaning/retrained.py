@@ -16,6 +16,7 @@ from gwa_attrib.cleaning.examination import Examination, examination, share_righ
 from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation.resumable import run_resumable
 from gwa_attrib.store import Run
+from gwa_attrib.store.place import local
 
 ARMS = AS_IT_IS, DECIDED, RANDOM = "as it is", "decisions", "random removal"
 FOLDER = "verify"
@@ -46,7 +47,7 @@ def retrain_with(
     plan = _Plan(run, model, asking, cleaned)
     names = {(arm, seed): plan.name(arm, seed) for seed in range(seeds) for arm in ARMS}
     jobs = {name: job for job, name in names.items()}
-    found = run_resumable(plan.right, jobs, run.path / FOLDER, workers=workers)
+    found = run_resumable(plan.right, jobs, local(run.path, "the run") / FOLDER, workers=workers)
     right = {arm: np.stack([found[names[arm, seed]] for seed in range(seeds)]) for arm in ARMS}
     return Retrained(right, asking, {**plan.facts, "seeds": seeds})
 

@@ -46,7 +46,7 @@ def apply(
     say(cleaned.path)
 
 
-def _one_of(run: Path, decisions: Path | None, auto: Auto | None, below: float | None) -> gwa.Decisions | str:
+def _one_of(run: str, decisions: Path | None, auto: Auto | None, below: float | None) -> gwa.Decisions | str:
     if (decisions is None) == (auto is None):
         raise InputError(
             expected="either a decisions.csv or --auto drop or --auto relabel",

@@ -8,6 +8,7 @@ import typer
 
 import gwa_attrib as gwa
 from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
+from gwa_attrib.store.place import local
 
 
 def compare(
@@ -34,7 +35,7 @@ def compare(
     compared = gwa.compare(
         opened, truth, methods, patience=patience, removal=removal or (), seeds=seeds, workers=workers
     )
-    page = compared.write(out or run / "compare")
+    page = compared.write(out or local(run, "the report") / "compare")
     if as_json:
         rows = json.loads(compared.table.reset_index().to_json(orient="records"))
         print_json({**compared.facts, "methods": rows, "skipped": dict(compared.skipped), "report": str(page)})

@@ -2,14 +2,13 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gwa_attrib.datasets.wording import printable
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a recorded run.")]
+RunFolder = Annotated[str, typer.Argument(metavar="RUN", help="Folder of a recorded run, or its address.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 _FAR = re.compile("[^\x20-\x7e]")

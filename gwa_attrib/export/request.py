@@ -14,6 +14,7 @@ from gwa_attrib.datasets.again import read_again
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
+from gwa_attrib.store.place import local
 
 COLUMNS = ("key", "given_label", "predicted_label", "is_label_issue", "label_score")
 
@@ -56,7 +57,7 @@ class Request:
 
     def place(self, name: str) -> Path:
         """Where to write; below ``exports`` in the run's folder if nothing was said."""
-        return self.run.path / "exports" / name if self.out is None else self.out
+        return local(self.run.path, "the folder to export to") / "exports" / name if self.out is None else self.out
 
     def every_sample(self) -> pd.DataFrame:
         """``scores.to_frame()``: all samples in their order, or the `k` most suspicious, worst first."""
@@ -110,7 +111,7 @@ def request(
         raise InputError(
             expected="a prefix of addresses for label-studio alone", found=f"an export to {to}", todo="Leave it out."
         )
-    return Request(opened, to, found, None if out is None else Path(out), k, data, url_prefix)
+    return Request(opened, to, found, None if out is None else local(out, "the export"), k, data, url_prefix)
 
 
 def names_in(column: Any) -> list[str | None]:

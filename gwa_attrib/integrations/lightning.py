@@ -15,6 +15,7 @@ from gwa_attrib.integrations.stopping import Stopper, check_order
 from gwa_attrib.integrations.targets import Targets, targets_of
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.recording import record
+from gwa_attrib.store.place import place
 from gwa_attrib.store.run import open_run
 
 
@@ -37,7 +38,7 @@ class GWACallback(Callback):
     """
 
     def __init__(self, path: str | Path, *, num_samples: int, targets: Targets | None = None, **options: Any) -> None:
-        self.path = Path(path)
+        self.path = place(path)
         self._options = {"num_samples": num_samples, **options}
         self._targets = targets or targets_of
         self._listener: Listener | None = None

@@ -12,6 +12,7 @@ from gwa_attrib.report.page import render
 from gwa_attrib.report.sections import SECTIONS
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
+from gwa_attrib.store.place import local
 
 
 def build(
@@ -24,7 +25,7 @@ def build(
     notes: Sequence[str],
 ) -> Path:
     """See `gwa_attrib.report.report`."""
-    target = run.path / "report.html" if path is None else Path(path)
+    target = local(run.path, "the report") / "report.html" if path is None else local(path, "the report")
     context = read_context(run, data, scores, truth, notes)
     page = render(context, [section(context) for section in SECTIONS])
     write_whole(target, page)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gwa_attrib.errors import RunFormatError
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import PartName, SpanName
 
 RUN_MARK, PART_MARK, GROUPS_MARK = b"gwa_attrib.run", b"gwa_attrib.part", b"gwa_attrib.row_groups"
@@ -24,7 +24,7 @@ def marked(table: pa.Table, run_id: str, part: str) -> pa.Table:
     return table.replace_schema_metadata({**known, RUN_MARK: run_id.encode(), PART_MARK: part.encode()})
 
 
-def check_mark(path: Path, metadata: Mapping[bytes, bytes] | None, run_id: str) -> None:
+def check_mark(path: Place, metadata: Mapping[bytes, bytes] | None, run_id: str) -> None:
     """The file is of this run and this part of it, as far as it says so; what lies behind a link has to say so.
 
     Raises:
@@ -41,16 +41,16 @@ def check_mark(path: Path, metadata: Mapping[bytes, bytes] | None, run_id: str) 
         raise _foreign(path, f"a file that was {part.decode(errors='replace')!r}")
 
 
-def _marks(path: Path, run_id: str) -> dict[bytes, bytes]:
+def _marks(path: Place, run_id: str) -> dict[bytes, bytes]:
     part = f"{path.parent.name}/{path.name}" if _is_part(path) else path.name
     return {RUN_MARK: run_id.encode(), PART_MARK: part.encode()}
 
 
-def _is_part(path: Path) -> bool:
+def _is_part(path: Place) -> bool:
     return PartName.parse(path) is not None or SpanName.parse(path) is not None
 
 
-def row_groups(path: Path, metadata: Mapping[bytes, bytes] | None, number: int) -> dict[int, range]:
+def row_groups(path: Place, metadata: Mapping[bytes, bytes] | None, number: int) -> dict[int, range]:
     """Which row groups of a compacted file hold which epoch.
 
     Raises:
@@ -66,7 +66,7 @@ def row_groups(path: Path, metadata: Mapping[bytes, bytes] | None, number: int) 
     return {epoch: range(start, start + count) for (epoch, count), start in zip(counts.items(), ends, strict=False)}
 
 
-def _foreign(path: Path, found: str) -> RunFormatError:
+def _foreign(path: Place, found: str) -> RunFormatError:
     return RunFormatError(
         expected=f"{path} to be of the run {path.parent.parent if _is_part(path) else path.parent}",
         found=found,
@@ -74,7 +74,7 @@ def _foreign(path: Path, found: str) -> RunFormatError:
     )
 
 
-def check_columns(path: Path, found: pa.Schema, expected: pa.Schema, columns: Sequence[str] | None) -> None:
+def check_columns(path: Place, found: pa.Schema, expected: pa.Schema, columns: Sequence[str] | None) -> None:
     """The columns have the types that they are recorded with; of `columns`, or of all.
 
     Raises:
@@ -102,7 +102,7 @@ def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
     return bool(found == expected)
 
 
-def _columns(path: Path, field: pa.Field, found: Sequence[str]) -> RunFormatError:
+def _columns(path: Place, field: pa.Field, found: Sequence[str]) -> RunFormatError:
     return RunFormatError(
         expected=f"one column {field.name!r} of the type {field.type} in {path}",
         found=", ".join(found),
@@ -110,7 +110,7 @@ def _columns(path: Path, field: pa.Field, found: Sequence[str]) -> RunFormatErro
     )
 
 
-def check_no_holes(path: Path, table: pa.Table) -> None:
+def check_no_holes(path: Place, table: pa.Table) -> None:
     """A recorder leaves no value out: what is not defined is NaN.
 
     Raises:
@@ -127,7 +127,7 @@ def check_no_holes(path: Path, table: pa.Table) -> None:
             )
 
 
-def check_classes(path: Path, table: pa.Table, classes: int, least: int = 0) -> None:
+def check_classes(path: Place, table: pa.Table, classes: int, least: int = 0) -> None:
     """Class numbers are those of the run; `least` is -1 where there may be none.
 
     Raises:
@@ -149,7 +149,7 @@ def _within(numbers: np.ndarray[Any, np.dtype[Any]], least: int, classes: int) -
     return bool(numbers.min() >= least and numbers.max() < classes)
 
 
-def check_samples(path: Path, frame: pd.DataFrame) -> None:
+def check_samples(path: Place, frame: pd.DataFrame) -> None:
     """Ids are unique.
 
     Raises:

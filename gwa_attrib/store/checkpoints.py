@@ -2,22 +2,22 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import CHECKPOINTS
 
 _NAME = re.compile(r"epoch=([0-9]{5,})\.pt")
 
 
-def checkpoint_epoch(path: Path) -> int | None:
+def checkpoint_epoch(path: Place) -> int | None:
     """Number of the epoch after which the weights were kept; None for another file."""
     match = _NAME.fullmatch(path.name)
     return int(match.group(1)) if match else None
 
 
-def save_checkpoint(root: Path, epoch: int, state: Mapping[str, Any]) -> Path:
+def save_checkpoint(root: Place, epoch: int, state: Mapping[str, Any]) -> Place:
     """Keep a state dict, whole or not at all.
 
     Raises:
@@ -30,7 +30,7 @@ def save_checkpoint(root: Path, epoch: int, state: Mapping[str, Any]) -> Path:
     return target
 
 
-def checkpoints(root: Path) -> dict[int, Path]:
+def checkpoints(root: Place) -> dict[int, Place]:
     """Files by the number of the epoch, ascending. Load them with ``torch.load(file, weights_only=True)``."""
     found = {checkpoint_epoch(path): path for path in (root / CHECKPOINTS).glob("*.pt")}
     return {epoch: found[epoch] for epoch in sorted(epoch for epoch in found if epoch is not None)}

@@ -1,10 +1,9 @@
 """Whether a folder may become a run, and making room in it: an earlier run may be replaced, nothing else is touched."""
 
-from pathlib import Path
-
 from gwa_attrib.errors import RunExistsError
 from gwa_attrib.store.checkpoints import checkpoint_epoch
 from gwa_attrib.store.deleting import delete, refuse_links
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import (
     CHECKPOINTS,
     DUPLICATES,
@@ -20,7 +19,7 @@ from gwa_attrib.store.schema import (
 )
 
 
-def claim(root: Path, *, overwrite: bool) -> None:
+def claim(root: Place, *, overwrite: bool) -> None:
     """Make sure that a new run may be written to `root`; with `overwrite` by deleting the run that is there.
 
     Raises:
@@ -48,12 +47,12 @@ def claim(root: Path, *, overwrite: bool) -> None:
     )
 
 
-def _holds_something(root: Path) -> bool:
+def _holds_something(root: Place) -> bool:
     """Beside what a process that was killed at once left half-written."""
     return any(path.name != TMP for path in root.iterdir())
 
 
-def _files_of_run(root: Path) -> list[Path]:
+def _files_of_run(root: Place) -> list[Place]:
     """What a recorder wrote; run.json last, so that a deletion that fails half-way can be repeated."""
     refuse_links(root)
     parts = [p for name in FOLDERS for p in (root / name).glob("*") if PartName.parse(p) or SpanName.parse(p)]

@@ -7,7 +7,6 @@ finishes the work. Other programs that read the folder would see them twice unti
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.checked import GROUPS_MARK, marked
 from gwa_attrib.store.deleting import delete
 from gwa_attrib.store.files import joined, open_parquet, parts, read_table
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.resumed import lacks_files
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import (
@@ -58,7 +58,7 @@ def compact(run: Run, *, most: int = BYTES) -> int:
     return before - _count(run)
 
 
-def spans(files: dict[int, list[Path]], most: int) -> Iterator[tuple[list[int], int]]:
+def spans(files: dict[int, list[Place]], most: int) -> Iterator[tuple[list[int], int]]:
     """Runs of consecutive epochs, recorded in the same attempt, whose files together are not too large; and the
     attempt. What is compacted already is left alone."""
     open_span: list[int] = []
@@ -77,14 +77,14 @@ def spans(files: dict[int, list[Path]], most: int) -> Iterator[tuple[list[int], 
         yield open_span, attempt
 
 
-def _join(run: Run, folder: str, files: dict[int, list[Path]], attempt: int) -> None:
+def _join(run: Run, folder: str, files: dict[int, list[Place]], attempt: int) -> None:
     name = f"{folder}/{SpanName(min(files), max(files), attempt)}"
     first = _epoch(run, folder, files, min(files))
     groups = {epoch: -(-sum(_rows(path, run.run_id) for path in paths) // ROW_GROUP) for epoch, paths in files.items()}
     noted = marked(first, run.run_id, name).schema
     schema = noted.with_metadata({**noted.metadata, GROUPS_MARK: json.dumps(groups).encode()})
 
-    def write(target: Path) -> None:
+    def write(target: Place) -> None:
         with pq.ParquetWriter(target, schema, **encoding(schema)) as writer:
             for epoch in files:
                 table = first if epoch == min(files) else _epoch(run, folder, files, epoch)
@@ -93,12 +93,12 @@ def _join(run: Run, folder: str, files: dict[int, list[Path]], attempt: int) -> 
     atomic_write(run.path, run.path / name, write)
 
 
-def _rows(path: Path, run_id: str) -> int:
+def _rows(path: Place, run_id: str) -> int:
     with open_parquet(path, run_id) as file:
         return int(file.metadata.num_rows)
 
 
-def _epoch(run: Run, folder: str, files: dict[int, list[Path]], epoch: int) -> pa.Table:
+def _epoch(run: Run, folder: str, files: dict[int, list[Place]], epoch: int) -> pa.Table:
     """The rows of all processes; observations by sample and step, so that the last one stays the last."""
     schema = SCHEMAS.get(folder, OBSERVATION_SCHEMA)
     table = joined(read_table(path, run.run_id, schema, epoch=epoch) for path in files[epoch])
@@ -112,7 +112,7 @@ def _delete(run: Run, folder: str) -> None:
     """Files of epochs that a compacted file counts for."""
     counted = parts(run.path / folder)
 
-    def is_joined(path: Path) -> bool:
+    def is_joined(path: Place) -> bool:
         name = PartName.parse(path)
         span = SpanName.parse(counted[name.epoch][0]) if name is not None and name.epoch in counted else None
         return name is not None and span is not None and name.attempt <= span.attempt

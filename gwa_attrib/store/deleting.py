@@ -1,13 +1,13 @@
 """Deleting files of a run: only what is its own, and with an error that says what to do."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from gwa_attrib.errors import RunError
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import CHECKPOINTS, FOLDERS, TMP
 
 
-def delete(files: Iterable[Path], *, what: str, todo: str) -> None:
+def delete(files: Iterable[Place], *, what: str, todo: str) -> None:
     """Delete in this order; a file that is gone already is no error.
 
     Raises:
@@ -22,7 +22,7 @@ def delete(files: Iterable[Path], *, what: str, todo: str) -> None:
         ) from error
 
 
-def refuse_links(root: Path) -> None:
+def refuse_links(root: Place) -> None:
     """What a folder of the run leads to elsewhere is not the run's to delete.
 
     Raises:

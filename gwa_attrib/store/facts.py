@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from gwa_attrib.errors import NotARunError, RunFormatError
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import RUN_FILE, SCHEMA_VERSION
 
 LARGEST = 2**63 - 1
@@ -41,7 +41,7 @@ OPTIONAL = {
 }
 
 
-def read_info(root: Path) -> dict[str, Any]:
+def read_info(root: Place) -> dict[str, Any]:
     """The facts of run.json.
 
     Raises:
@@ -78,7 +78,7 @@ def processes_of(info: Mapping[str, Any], attempt: int) -> int:
     return int(earlier[attempt] if attempt < len(earlier) else info.get("world_size", 1))
 
 
-def _not_understood(file: Path, found: str) -> RunFormatError:
+def _not_understood(file: Place, found: str) -> RunFormatError:
     return RunFormatError(
         expected=f"{file} to be a JSON object with {', '.join(NEEDED)}",
         found=found,

@@ -1,37 +1,46 @@
 """Finding, opening and reading the files of a run. A file that is damaged, or does not belong there, is an error."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store.checked import check_columns, check_mark, row_groups
+from gwa_attrib.store.place import Place, is_remote
 from gwa_attrib.store.schema import PartName, SpanName
 
 
-def parts(folder: Path) -> dict[int, list[Path]]:
+def parts(folder: Place) -> dict[int, list[Place]]:
     """The files of each epoch, ordered by process; of an epoch that was recorded again only the latest attempt.
 
     A file that `compact` made stands for all its epochs, instead of the files that it was made of.
     """
-    found: dict[int, dict[tuple[int, int, int], Path]] = {}
+    found: dict[int, dict[tuple[int, int, int], Place]] = {}
     for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else ():
         name, span = PartName.parse(path), SpanName.parse(path)
         if name is not None:
             found.setdefault(name.epoch, {})[name.attempt, 0, name.rank] = path
         for epoch in span.epochs if span is not None else ():
             found.setdefault(epoch, {})[span.attempt, 1, 0] = path  # type: ignore[union-attr]
-    latest: dict[int, list[Path]] = {}
+    latest: dict[int, list[Place]] = {}
     for epoch in sorted(found):
         best = max(found[epoch])[:2]
         latest[epoch] = [path for key, path in sorted(found[epoch].items()) if key[:2] == best]
     return latest
 
 
-def open_parquet(path: Path, run_id: str) -> pq.ParquetFile:
+def where(path: Any) -> dict[str, Any]:
+    """A path as pyarrow takes it, with the file system that it is in; none for that of this machine."""
+    if not is_remote(path):
+        return {"source": path}
+    return {"source": path.path, "filesystem": pafs.PyFileSystem(pafs.FSSpecHandler(path.fs))}
+
+
+def open_parquet(path: Place, run_id: str) -> pq.ParquetFile:
     """A parquet file of a run, its pages checked when they are read.
 
     Raises:
@@ -40,7 +49,7 @@ def open_parquet(path: Path, run_id: str) -> pq.ParquetFile:
     if not path.is_file():
         raise damaged(path, "no regular file")
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(**where(path), page_checksum_verification=True)
     except Exception as error:  # whatever pyarrow makes of a damaged file
         raise damaged(path, f"{type(error).__name__}: {error}") from error
     check_mark(path, file.schema_arrow.metadata, run_id)
@@ -48,7 +57,7 @@ def open_parquet(path: Path, run_id: str) -> pq.ParquetFile:
 
 
 def read_table(
-    path: Path,
+    path: Place,
     run_id: str,
     schema: pa.Schema,
     *,
@@ -88,7 +97,7 @@ def read_table(
     return table if columns is None else table.select(list(dict.fromkeys(columns)))
 
 
-def _groups_of(file: pq.ParquetFile, path: Path, epoch: int | None) -> list[int]:
+def _groups_of(file: pq.ParquetFile, path: Place, epoch: int | None) -> list[int]:
     """The row groups of an epoch. A compacted file says which; the statistics would, too, but pyarrow's own access to
     those of a damaged file ends the process.
     """
@@ -101,7 +110,7 @@ def _groups_of(file: pq.ParquetFile, path: Path, epoch: int | None) -> list[int]
     return list(of_epoch[epoch])
 
 
-def damaged(path: Path, found: str) -> RunFormatError:
+def damaged(path: Place, found: str) -> RunFormatError:
     """The error of a file that cannot be read, or is not what its name says."""
     return RunFormatError(
         expected=f"{path} to be a readable parquet file of a run",

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gwa_attrib.store.files import damaged, open_parquet, parts
+from gwa_attrib.store.place import Place, let_read
 from gwa_attrib.store.resumed import lacks_files
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP
@@ -49,18 +49,19 @@ def inspect(run: Run) -> dict[str, Any]:
     }
 
 
-def _rows(path: Path, run_id: str) -> int:
+def _rows(path: Place, run_id: str) -> int:
     with open_parquet(path, run_id) as file:
         return int(file.metadata.num_rows)
 
 
-def _bytes_of_columns(paths: Sequence[Path]) -> dict[str, int]:
+def _bytes_of_columns(paths: Sequence[Place]) -> dict[str, int]:
     """The largest first. DuckDB's errors can be caught; pyarrow's of a damaged footer end the process."""
     import duckdb
 
     query = """select split_part(path_in_schema, ',', 1) as name, sum(total_compressed_size)::bigint as size
                from parquet_metadata(?) group by name order by size desc, name"""
     with duckdb.connect() as connection:
+        let_read(connection, paths)
         try:
             rows = connection.execute(query, [[str(path) for path in paths]]).fetchall()
         except duckdb.Error as error:
@@ -68,7 +69,7 @@ def _bytes_of_columns(paths: Sequence[Path]) -> dict[str, int]:
     return dict(rows)
 
 
-def _first_open(run: Run, files: dict[int, list[Path]]) -> int:
+def _first_open(run: Run, files: dict[int, list[Place]]) -> int:
     """The epoch after the last one that all processes have observed to its end."""
     return 1 + max((epoch for epoch, paths in files.items() if not lacks_files(run.info, paths)), default=-1)
 

@@ -1,7 +1,6 @@
 """What was observed of the layers of a run, read back: as a tidy table, or one value per sample and epoch."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +10,11 @@ from jaxtyping import Float, Int
 from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store.dense import positions, scatter_mean
 from gwa_attrib.store.files import joined, parts, read_table
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYER_SIGNALS, LAYERS, OBSERVATIONS
 
 
-def layer_table(root: Path, run_id: str, recorded: Sequence[str], layer: str | None, epoch: int | None) -> pa.Table:
+def layer_table(root: Place, run_id: str, recorded: Sequence[str], layer: str | None, epoch: int | None) -> pa.Table:
     """Rows of one layer or of all, of one epoch or of all.
 
     Raises:
@@ -32,7 +32,7 @@ def layer_table(root: Path, run_id: str, recorded: Sequence[str], layer: str | N
 
 
 def layer_by_epoch(
-    root: Path, run_id: str, recorded: Sequence[str], layer: str, signal: str, sample_ids: Int[np.ndarray, " sample"]
+    root: Place, run_id: str, recorded: Sequence[str], layer: str, signal: str, sample_ids: Int[np.ndarray, " sample"]
 ) -> Callable[[int], Float[np.ndarray, " sample"]]:
     """A function from the number of an epoch to the signal of each sample, NaN where it was not seen.
 

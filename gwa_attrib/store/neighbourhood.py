@@ -1,6 +1,5 @@
 """What an audit keeps of where its samples lie: features under the head, embeddings of texts, near-duplicates."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from jaxtyping import Float, Float32
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.files import read_table
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import DUPLICATES, EMBEDDINGS, FEATURES
 
@@ -25,7 +25,7 @@ PAIRS = pa.schema(
 """Sample ids, and their Euclidean distance between encoded inputs."""
 
 
-def keep_features(root: Path, features: Float[np.ndarray, "sample feature"]) -> None:
+def keep_features(root: Place, features: Float[np.ndarray, "sample feature"]) -> None:
     """Row i is the sample with the i-th id; stored as float16.
 
     Raises:
@@ -44,7 +44,7 @@ def kept_features(run: Run) -> Float[np.ndarray, "sample feature"] | None:
     return _kept(run, FEATURES)
 
 
-def keep_embeddings(root: Path, embedded: Float32[np.ndarray, "sample feature"]) -> None:
+def keep_embeddings(root: Place, embedded: Float32[np.ndarray, "sample feature"]) -> None:
     """Row i is the text of the sample with the i-th id.
 
     Raises:
@@ -62,7 +62,7 @@ def kept_embeddings(run: Run) -> Float32[np.ndarray, "sample feature"] | None:
     return _kept(run, EMBEDDINGS)
 
 
-def keep_duplicates(root: Path, pairs: pd.DataFrame) -> None:
+def keep_duplicates(root: Place, pairs: pd.DataFrame) -> None:
     """Pairs of sample ids with their distances.
 
     Raises:
@@ -87,8 +87,8 @@ def kept_duplicates(run: Run) -> pd.DataFrame | None:
     return found
 
 
-def _keep(root: Path, name: str, rows: Float[np.ndarray, "sample feature"]) -> None:
-    def save(path: Path) -> None:
+def _keep(root: Place, name: str, rows: Float[np.ndarray, "sample feature"]) -> None:
+    def save(path: Place) -> None:
         with path.open("wb") as stream:
             np.save(stream, rows, allow_pickle=False)
 
@@ -100,7 +100,8 @@ def _kept(run: Run, name: str) -> Float32[np.ndarray, "sample feature"] | None:
     if not file.is_file():
         return None
     try:
-        found: Any = np.load(file, allow_pickle=False)
+        with file.open("rb") as stream:
+            found: Any = np.load(stream, allow_pickle=False)
     except Exception as error:  # whatever numpy makes of a damaged file
         raise _damaged(file, f"{type(error).__name__}: {error}") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim != 2:
@@ -112,5 +113,5 @@ def _kept(run: Run, name: str) -> Float32[np.ndarray, "sample feature"] | None:
     return np.asarray(found, dtype=np.float32)
 
 
-def _damaged(file: Path, found: str) -> RunFormatError:
+def _damaged(file: Place, found: str) -> RunFormatError:
     return RunFormatError(expected=f"{file} as an audit wrote it", found=found, todo="Delete the file, or audit again.")

@@ -1,5 +1,6 @@
 """A run in other engines: lazily, through narwhals, so that a query is written once.
 
+from gwa_attrib.store.place import Place
 import narwhals as nw
 frame = run.scan("duckdb")            # or "polars", "pyarrow"; "dask", "pyspark" past one machine
 frame.group_by("sample_id").agg(nw.col("margin").mean())
@@ -7,7 +8,6 @@ frame.group_by("sample_id").agg(nw.col("margin").mean())
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -16,6 +16,7 @@ import pandas as pd
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.store.checked import check_columns
 from gwa_attrib.store.files import damaged, open_parquet, parts
+from gwa_attrib.store.place import Place, is_remote, let_read, place
 from gwa_attrib.store.run import Run, no_epoch, table_files
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYERS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE, SpanName
 
@@ -49,6 +50,8 @@ def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
     if not files:
         raise no_epoch(run)
     _check(run, files, table)
+    if is_remote(run.path):
+        _check_engine(engine)
     if engine == "pyarrow":
         return nw.from_native(run.layer_observations() if table == LAYERS else run.observations(table=table))
     return _scan(files, READERS[engine])
@@ -71,6 +74,7 @@ def observations_of(run: Run, sample_id: int) -> pd.DataFrame:
     _check(run, files, OBSERVATIONS)
     with duckdb.connect() as connection:
         connection.execute("set enable_progress_bar = false")  # it would be printed among results
+        let_read(connection, files[min(files)])
         rows = _scan(files, read).filter(nw.col("sample_id") == sample_id).sort("epoch", "step").collect()
     if not len(rows) and sample_id not in run.sample_ids:
         raise InputError(
@@ -82,7 +86,16 @@ def observations_of(run: Run, sample_id: int) -> pd.DataFrame:
     return found
 
 
-def _check(run: Run, files: dict[int, list[Path]], table: str) -> None:
+def _check_engine(engine: str) -> None:
+    if engine in ("polars", "pyspark"):
+        raise InputError(
+            expected="duckdb, pyarrow or dask, to read an object store",
+            found=engine,
+            todo=f"Choose one of them, or set {engine} up for the store and give it the run's files.",
+        )
+
+
+def _check(run: Run, files: dict[int, list[Place]], table: str) -> None:
     """The ends of the files, which say what is in them: an engine's own errors do not say what to do."""
     schema = LAYER_SCHEMA if table == LAYERS else OBSERVATION_SCHEMA
     for path in dict.fromkeys(path for paths in files.values() for path in paths):
@@ -90,7 +103,7 @@ def _check(run: Run, files: dict[int, list[Path]], table: str) -> None:
             check_columns(path, file.schema_arrow, schema, None)
 
 
-def _scan(files: dict[int, list[Path]], read: Callable[[Files], Any]) -> Any:
+def _scan(files: dict[int, list[Place]], read: Callable[[Files], Any]) -> Any:
     """Whole files; of a compacted file only the epochs that were not recorded again."""
     whole = dict.fromkeys(str(path) for paths in files.values() for path in paths)
     frames = []
@@ -103,7 +116,7 @@ def _scan(files: dict[int, list[Path]], read: Callable[[Files], Any]) -> Any:
     return frames[0] if len(frames) == 1 else nw.concat(frames)
 
 
-def _partly(path: Path, files: dict[int, list[Path]]) -> bool:
+def _partly(path: Place, files: dict[int, list[Place]]) -> bool:
     span = SpanName.parse(path)
     return span is not None and any(path not in files.get(epoch, ()) for epoch in span.epochs)
 
@@ -117,12 +130,13 @@ def _read(read: Callable[[Files], Any], files: Files) -> Any:
             expected=package, found="it is not installed", todo=f"Run `pip install {INSTALL.get(package, package)}`."
         ) from error
     except Exception as error:  # whatever the engine makes of a damaged file
-        raise damaged(Path(files[0]).parent, f"{type(error).__name__}: {error}") from error
+        raise damaged(place(files[0]).parent, f"{type(error).__name__}: {error}") from error
 
 
 def _duckdb(files: Files) -> Any:
     import duckdb
 
+    let_read(duckdb, [place(file) for file in files[:1]])
     return duckdb.read_parquet(list(files))
 
 

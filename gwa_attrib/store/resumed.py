@@ -1,7 +1,6 @@
 """Going on with a run: whether it is the same recording, which epochs are whole, and giving up later ones."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from gwa_attrib.errors import InputError, RunError
@@ -9,6 +8,7 @@ from gwa_attrib.store.checkpoints import checkpoints
 from gwa_attrib.store.deleting import delete, refuse_links
 from gwa_attrib.store.facts import processes_of
 from gwa_attrib.store.files import parts
+from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import EPOCHS, FOLDERS, OBSERVATIONS, TMP, PartName, SpanName
 
 SAME = ("num_samples", "signals", "layers")
@@ -32,20 +32,20 @@ def check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             )
 
 
-def lacks_files(info: Mapping[str, Any], files: Sequence[Path]) -> bool:
+def lacks_files(info: Mapping[str, Any], files: Sequence[Place]) -> bool:
     """Whether the files of an epoch are not those of all processes that recorded it."""
     name = PartName.parse(files[0]) if files else None
     return not files or (name is not None and len(files) < processes_of(info, name.attempt))
 
 
-def whole_epochs(root: Path, info: Mapping[str, Any]) -> int:
+def whole_epochs(root: Place, info: Mapping[str, Any]) -> int:
     """How many epochs, counted from the first, were written to their end, by all processes."""
     there = [parts(root / folder) for folder in (OBSERVATIONS, EPOCHS)]
     written = {epoch for epoch in there[0] if not any(lacks_files(info, files.get(epoch, [])) for files in there)}
     return next(number for number in range(len(written) + 1) if number not in written)
 
 
-def check_stored(root: Path, stored: int, epoch: int) -> None:
+def check_stored(root: Place, stored: int, epoch: int) -> None:
     """Raise InputError unless a recording of `stored` whole epochs can go on with `epoch`."""
     if not 0 <= epoch <= stored:
         raise InputError(
@@ -55,7 +55,7 @@ def check_stored(root: Path, stored: int, epoch: int) -> None:
         )
 
 
-def _is_later(path: Path, epoch: int) -> bool:
+def _is_later(path: Place, epoch: int) -> bool:
     name, span = PartName.parse(path), SpanName.parse(path)
     if span is not None and span.first < epoch <= span.last:
         raise RunError(
@@ -66,7 +66,7 @@ def _is_later(path: Path, epoch: int) -> bool:
     return (name is not None and name.epoch >= epoch) or (span is not None and span.first >= epoch)
 
 
-def give_up_from(root: Path, epoch: int) -> None:
+def give_up_from(root: Place, epoch: int) -> None:
     """Delete what is stored of `epoch` and all later ones; the observations first, without which there is no epoch.
     What a killed process left half-written goes too.
 

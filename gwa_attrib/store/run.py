@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
 from gwa_attrib.store.facts import read_info
 from gwa_attrib.store.files import damaged, joined, parts, read_table
 from gwa_attrib.store.layers import layer_by_epoch, layer_table
+from gwa_attrib.store.place import Place, place
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
     EPOCHS,
@@ -36,7 +36,7 @@ TRAJECTORIES = (*FLOAT_SIGNALS, "learning_rate", "pred", "correct")
 class Run:
     """A recorded run. Opened with `open_run`; it never changes the files."""
 
-    path: Path
+    path: Place
     info: Mapping[str, Any]
 
     @cached_property
@@ -198,18 +198,18 @@ class Run:
         return scan(self, engine, table)
 
 
-def open_run(path: str | Path) -> Run:
-    """Open a recorded run for reading.
+def open_run(path: str | Place) -> Run:
+    """Open a recorded run for reading: a folder, or an address such as ``s3://bucket/run`` (see docs/scaling.md).
 
     Raises:
         NotARunError: the folder holds no run.
         RunFormatError: run.json is damaged or of another version.
     """
-    root = Path(path)
+    root = place(path)
     return Run(root, read_info(root))
 
 
-def table_files(run: Run, table: str) -> dict[int, list[Path]]:
+def table_files(run: Run, table: str) -> dict[int, list[Place]]:
     """The files of each epoch that was recorded to its end, of the observations or of the probe.
 
     Raises:
@@ -251,7 +251,7 @@ def _dense(name: str, column: pa.ChunkedArray, where: Int[np.ndarray, " row"], s
     return scatter_mean(values, where, size)
 
 
-def samples_of(file: Path, table: pa.Table, classes: int) -> pd.DataFrame:
+def samples_of(file: Place, table: pa.Table, classes: int) -> pd.DataFrame:
     """The samples of a file, ordered by their ids.
 
     Raises:

@@ -18,9 +18,10 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
+
+from gwa_attrib.store.place import Place
 
 SCHEMA_VERSION = 1
 
@@ -70,7 +71,7 @@ class PartName:
         return f"epoch={self.epoch:05d}-rank={self.rank:05d}-a{self.attempt}.parquet"
 
     @classmethod
-    def parse(cls, path: Path) -> "PartName | None":
+    def parse(cls, path: Place) -> "PartName | None":
         """None for a file that is not part of a run."""
         match = _NAME.fullmatch(path.name)
         return cls(*(int(group) for group in match.groups())) if match else None
@@ -92,7 +93,7 @@ class SpanName:
         return range(self.first, self.last + 1)
 
     @classmethod
-    def parse(cls, path: Path) -> "SpanName | None":
+    def parse(cls, path: Place) -> "SpanName | None":
         """None for another file."""
         match = _SPAN.fullmatch(path.name)
         found = cls(*(int(group) for group in match.groups())) if match else None

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.functional.central_moments import Moments, moments
+from gwa_attrib.store.place import Place
 
 Row = Mapping[str, Any]
 
@@ -186,7 +186,7 @@ def _impossible(sums: Row) -> list[str]:
     ]
 
 
-def checked_row(path: Path, row: Row, epoch: int) -> Row:
+def checked_row(path: Place, row: Row, epoch: int) -> Row:
     """A row that was read, with numbers that can be: it may come from anywhere.
 
     Raises:

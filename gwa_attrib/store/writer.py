@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.checked import marked
 from gwa_attrib.store.claim import claim
 from gwa_attrib.store.facts import processes_of, read_info
+from gwa_attrib.store.place import Place, place
 from gwa_attrib.store.resumed import check_same
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
@@ -37,19 +37,19 @@ class RunWriter:
     Each process writes only its own files; what stands once for all, run.json and samples.parquet, that of rank 0.
     """
 
-    def __init__(self, path: Path, info: Mapping[str, Any], rank: int = 0) -> None:
+    def __init__(self, path: Place, info: Mapping[str, Any], rank: int = 0) -> None:
         self.path = path
         self.info = dict(info)
         self.rank = rank
 
     @classmethod
-    def create(cls, path: str | Path, info: Mapping[str, Any], *, overwrite: bool = False) -> "RunWriter":
+    def create(cls, path: str | Place, info: Mapping[str, Any], *, overwrite: bool = False) -> "RunWriter":
         """Start a new run in an empty or new folder.
 
         Raises:
             RunExistsError: the folder holds something. `overwrite` replaces a run, and never anything else.
         """
-        root = Path(path)
+        root = place(path)
         as_json(info)
         claim(root, overwrite=overwrite)
         writer = cls(root, info)
@@ -57,7 +57,7 @@ class RunWriter:
         return writer
 
     @classmethod
-    def go_on(cls, path: str | Path, info: Mapping[str, Any]) -> "RunWriter":
+    def go_on(cls, path: str | Place, info: Mapping[str, Any]) -> "RunWriter":
         """Write on to the run that is in the folder, whose run.json changes with the next update; a new one where there
         is none.
 
@@ -65,7 +65,7 @@ class RunWriter:
             InputError: the run was begun with other settings than `info` says.
             RunExistsError: the folder holds something else.
         """
-        root = Path(path)
+        root = place(path)
         if not (root / RUN_FILE).is_file():
             return cls.create(root, info)
         found = read_info(root)
@@ -155,11 +155,11 @@ def as_json(info: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _write_text(file: Path, text: str) -> None:
+def _write_text(file: Place, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _write_table(file: Path, table: pa.Table) -> None:
+def _write_table(file: Place, table: pa.Table) -> None:
     pq.write_table(table, file, row_group_size=ROW_GROUP, **encoding(table.schema))
 
 
