@@ -11,7 +11,7 @@ from torch import Tensor
 from gwa_attrib.analyses.epoch_weights import epoch_weights
 from gwa_attrib.analyses.noise_matrix import noise_matrix
 from gwa_attrib.analyses.trajectories import Recorded
-from gwa_attrib.analyses.views import SIGNALS, blocks, labels_of, pooled, view_of, views
+from gwa_attrib.analyses.views import PART, SIGNALS, blocks, labels_of, normalised, pooled, summed, view_of, views
 
 LEARNT_FROM, CELLS = 20_000, 10_000_000
 """How many samples, and how many of their class probabilities, weights and noise matrix are estimated from at most."""
@@ -44,6 +44,11 @@ def find_consensus(run: Recorded) -> Consensus:
 def class_probabilities(
     run: Recorded, weights: tuple[float, ...], held: int | None = None
 ) -> Iterator[tuple[slice, Float[Tensor, "sample class"]]]:
-    """Of the samples by the epochs together, block after block; a row of NaN for a sample never seen."""
+    """Of the samples by the epochs together, some samples after the other; a row of NaN for a sample never seen."""
+    classes = len(run.class_names)
+    step = max(1, PART // classes)
     for block in blocks(run, held):
-        yield block, pooled(views(run, block), weights, labels_of(run, block), len(run.class_names))
+        total, seen = summed(views(run, block), weights, labels_of(run, block), classes)
+        for start in range(0, len(seen), step):
+            rows = slice(start, min(start + step, len(seen)))
+            yield slice(block.start + rows.start, block.start + rows.stop), normalised(total[rows], seen[rows])

@@ -65,8 +65,9 @@ def judge(run: Recorded, held: int | None = None) -> Judged:
     """The ranking's numbers, of a run on disk or in memory; `held` class probabilities at a time."""
     labels, consensus = run.labels.astype(np.int64), find_consensus(run)
     value, predicted = np.full(len(labels), np.nan, dtype=np.float32), np.full(len(labels), -1)
+    noise = np.asfortranarray(consensus.noise, dtype=np.float32)  # as it is read: by the label
     for block, probabilities in class_probabilities(run, consensus.weights, held):
-        odds, likeliest = log_odds(probabilities, torch.from_numpy(labels[block]), consensus.noise)
+        odds, likeliest = log_odds(probabilities, torch.from_numpy(labels[block]), noise)
         value[block], predicted[block] = odds.numpy(), likeliest.numpy()
     return Judged(value, predicted, consensus)
 
@@ -93,13 +94,16 @@ def log_odds(
     margin: float = MARGIN,
 ) -> tuple[Float[Tensor, " sample"], Int[Tensor, " sample"]]:
     """Against each label, and the class to propose; NaN and -1 for rows of NaN."""
-    index = labels.clamp_min(0).unsqueeze(1)
-    evidence = probabilities * torch.from_numpy(noise).float().T[index.squeeze(1)]
-    against = evidence.scatter(1, index, 0.0).sum(dim=1).clamp_min(1e-12).log()
-    own, others = probabilities.gather(1, index), probabilities.scatter(1, index, 0.0)
+    given = labels.clamp_min(0)
+    own, others = (
+        probabilities.gather(1, given.unsqueeze(1)).squeeze(1),
+        probabilities.scatter(1, given.unsqueeze(1), 0.0),
+    )
     best, other = others.max(dim=1)
-    odds = against - evidence.gather(1, index).squeeze(1).clamp_min(1e-12).log() + OFFSET
-    odds += margin * (best - own.squeeze(1))
-    anew = (best > own.squeeze(1) / SEEN) | (odds > 0)
-    proposed = torch.where(anew, other, index.squeeze(1))
-    return odds, torch.where(odds.isnan(), -1, proposed)
+    of_label = torch.from_numpy(np.ascontiguousarray(noise.T, dtype=np.float32))
+    against = others.mul_(of_label[given]).sum(dim=1)
+    pro = own * of_label.diagonal()[given]
+    odds = against.clamp_min(1e-12).log() - pro.clamp_min(1e-12).log() + OFFSET
+    odds += margin * (best - own)
+    anew = (best > own / SEEN) | (odds > 0)
+    return odds, torch.where(odds.isnan(), -1, torch.where(anew, other, given))

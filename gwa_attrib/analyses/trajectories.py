@@ -27,10 +27,10 @@ class Trajectories:
         """Numbers of the epochs, ascending."""
         return tuple(range(len(self.epochs)))
 
-    def by_epoch(self, *names: str) -> Iterator[tuple[int, Columns]]:
-        """Epoch after epoch, those columns; nothing is copied."""
+    def by_epoch(self, *names: str, rows: slice = slice(None)) -> Iterator[tuple[int, Columns]]:
+        """Epoch after epoch, those columns of those samples; nothing is copied."""
         for number, columns in enumerate(self.epochs):
-            yield number, {name: columns[name] for name in names}
+            yield number, {name: columns[name][rows] for name in names}
 
 
 Recorded = Run | Trajectories

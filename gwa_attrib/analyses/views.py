@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gwa_attrib.analyses.trajectories import Recorded
+from gwa_attrib.store.writer import ROW_GROUP
 
 SIGNALS = ("p_label", "top_class", "top_prob")
 FLOOR, FLOOR_OF_ALL = 1e-3, 1e-2
@@ -17,6 +18,8 @@ wrong shall not outvote all others."""
 Rows = slice | Int[np.ndarray, " sample"]
 BLOCK = 1 << 27
 """Probabilities held at a time; larger runs are read in several passes."""
+PART = 1 << 20
+"""Probabilities worked on at a time: few enough for the processor's cache."""
 
 
 class View(NamedTuple):
@@ -36,8 +39,10 @@ def view_of(dense: dict[str, np.ndarray[Any, np.dtype[Any]]], rows: Rows) -> Vie
 
 
 def blocks(run: Recorded, held: int | None = None) -> Iterator[slice]:
-    """The samples of a run, in parts of which at most so many class probabilities are held at a time."""
+    """The samples of a run, in parts of which at most so many class probabilities are held at a time; large parts are
+    whole row groups of the files, if all samples are seen in each epoch."""
     size = max(1, (held or BLOCK) // len(run.class_names))
+    size -= size % ROW_GROUP if size > ROW_GROUP else 0
     yield from (slice(start, start + size) for start in range(0, max(len(run.labels), 1), size))
 
 
@@ -48,8 +53,12 @@ def labels_of(run: Recorded, rows: Rows) -> Int[Tensor, " sample"]:
 
 def views(run: Recorded, rows: Rows) -> Iterator[View]:
     """Epoch after epoch, of the samples in those rows."""
-    for _, dense in run.by_epoch(*SIGNALS):
-        yield view_of(dense, rows)
+    if isinstance(rows, slice):
+        for _, dense in run.by_epoch(*SIGNALS, rows=rows):
+            yield view_of(dense, slice(None))
+    else:
+        for _, dense in run.by_epoch(*SIGNALS):
+            yield view_of(dense, rows)
 
 
 def pooled(
@@ -60,6 +69,14 @@ def pooled(
     The geometric mean, normalised (a logarithmic opinion pool). Probabilities are known of the label and of the
     likeliest classes; what is left of 1 is spread over the other classes.
     """
+    return normalised(*summed(views, weights, labels, classes))
+
+
+def summed(
+    views: Iterable[View], weights: Iterable[float], labels: Int[Tensor, " sample"], classes: int
+) -> tuple[Float[Tensor, "sample class"], Float[Tensor, " sample"]]:
+    """How far the logarithm of each class is ahead of that of a class which is never listed, and the weights of the
+    epochs in which the sample was seen; both summed over the epochs."""
     total, seen = torch.zeros(len(labels), classes), torch.zeros(len(labels))
     floor = min(FLOOR, FLOOR_OF_ALL / classes)
     for weight, view in zip(weights, views, strict=True):
@@ -68,6 +85,11 @@ def pooled(
             ahead = (known.values + floor).log() - (known.rest + floor).log().unsqueeze(1)
             total.scatter_add_(1, known.columns, torch.where(known.present.unsqueeze(1), weight * ahead, 0.0))
             seen += weight * known.present
+    return total, seen
+
+
+def normalised(total: Float[Tensor, "sample class"], seen: Float[Tensor, " sample"]) -> Float[Tensor, "sample class"]:
+    """The probabilities of what `summed` gives."""
     return (total / torch.where(seen > 0, seen, torch.nan).unsqueeze(1)).softmax(dim=1)
 
 

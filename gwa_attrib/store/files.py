@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store.checked import check_columns, check_mark, row_groups
 from gwa_attrib.store.place import Place, is_remote
+from gwa_attrib.store.row_groups import Between, IdRanges
 from gwa_attrib.store.schema import PartName, SpanName
 
 
@@ -63,8 +64,19 @@ def read_table(
     *,
     columns: Sequence[str] | None = None,
     epoch: int | None = None,
+    between: Between | None = None,
+    ranges: IdRanges | None = None,
 ) -> pa.Table:
     """One parquet file of a run, or the rows of one epoch in it.
+
+    Args:
+        path: The file.
+        run_id: Of the run that it has to be of.
+        schema: Of which types its columns have to be.
+        columns: Which to read; all of them for None.
+        epoch: Of which to read the rows.
+        between: Leave out, of the parts that the file is made of, those without an id in this range; other rows stay.
+        ranges: What is known of these parts already.
 
     Raises:
         RunFormatError: the file is damaged, is none of this run, lacks a column, or has one of another type than
@@ -83,6 +95,8 @@ def read_table(
         check_columns(path, file.schema_arrow, schema, read)
         try:
             groups = _groups_of(file, path, epoch)
+            if between is not None:
+                groups = (ranges or IdRanges()).overlapping(path, file, groups, between)
             table = file.read_row_groups(groups, columns=None if read is None else list(dict.fromkeys(read)))
         except RunFormatError:
             raise

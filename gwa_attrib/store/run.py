@@ -17,6 +17,7 @@ from gwa_attrib.store.facts import read_info
 from gwa_attrib.store.files import damaged, joined, parts, read_table
 from gwa_attrib.store.layers import layer_by_epoch, layer_table
 from gwa_attrib.store.place import Place, place
+from gwa_attrib.store.row_groups import Between, IdRanges
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
     EPOCHS,
@@ -94,16 +95,34 @@ class Run:
         """
         files = table_files(self, table)
         chosen = files if epoch is None else {epoch: files.get(epoch, [])}
-        tables = []
-        for number, paths in chosen.items():
-            for path in paths:
-                rows = read_table(path, self.run_id, OBSERVATION_SCHEMA, columns=columns, epoch=number)
-                check_no_holes(path, rows)
-                check_classes(path, rows, len(self.class_names))
-                tables.append(rows)
+        tables = [self._observations(columns, number, paths, None) for number, paths in chosen.items() if paths]
         if not tables:
             raise no_epoch(self)
         return joined(tables)
+
+    def _observations(
+        self, columns: Sequence[str] | None, epoch: int, paths: Sequence[Place], between: Between | None
+    ) -> pa.Table:
+        """Of one epoch and all processes; with ids in a range alone, if one is given."""
+        tables = []
+        for path in paths:
+            rows = read_table(
+                path,
+                self.run_id,
+                OBSERVATION_SCHEMA,
+                columns=columns,
+                epoch=epoch,
+                between=between,
+                ranges=self._id_ranges,
+            )
+            check_no_holes(path, rows)
+            check_classes(path, rows, len(self.class_names))
+            tables.append(rows if between is None else _within(rows, between))
+        return joined(tables)
+
+    @cached_property
+    def _id_ranges(self) -> IdRanges:
+        return IdRanges()
 
     def observations_of(self, sample_id: int) -> pd.DataFrame:
         """The observations of one sample, in the order in which they were made; only the parts of the files that can
@@ -125,23 +144,28 @@ class Run:
         """
         return layer_table(self.path, self.run_id, self.layers, layer, epoch)
 
-    def by_epoch(self, *names: str, table: str = OBSERVATIONS) -> Iterator[tuple[int, dict[str, Array]]]:
-        """Epoch after epoch, each named column with one value per sample; memory for one epoch only.
+    def by_epoch(
+        self, *names: str, table: str = OBSERVATIONS, rows: slice = slice(None)
+    ) -> Iterator[tuple[int, dict[str, Array]]]:
+        """Epoch after epoch, each named column with one value per sample, or per sample in `rows` of `samples` (of the
+        files only what can hold these is read); memory for one epoch only.
 
         Floats: the mean over the sample's observations in the epoch, NaN if there are none. `pred`: the last one, -1 if
         there is none. `top_class`, `top_prob`: the last ones, ``[sample, top]``, class -1 and probability 0 if there
         are none. `correct`: 1.0, 0.0 or NaN. Raises RunFormatError where a column was not recorded. ``table="probe"``
         gives the epochs after which there was a probe.
         """
-        sample_ids, labels = self.sample_ids, self.labels
+        sample_ids, labels = self.sample_ids[rows], self.labels[rows]
+        bounds = (int(sample_ids[0]), int(sample_ids[-1])) if len(sample_ids) else (1, 0)
+        between = bounds if len(sample_ids) < len(self.sample_ids) else None
         files = table_files(self, table)
         stored = tuple(dict.fromkeys("pred" if name == "correct" else name for name in names))
         for epoch in files:
-            rows = self.observations(("sample_id", "step", *stored), epoch=epoch, table=table)
+            observed = self._observations(("sample_id", "step", *stored), epoch, files[epoch], between)
             if len(files[epoch]) > 1:
-                rows = rows.sort_by("step")  # so that the last observation is the last, whichever process made it
-            where = positions(sample_ids, rows["sample_id"].to_numpy())
-            dense = {name: _dense(name, rows[name], where, len(sample_ids)) for name in stored}
+                observed = observed.sort_by("step")  # the last observation is the last, whichever process made it
+            where = positions(sample_ids, observed["sample_id"].to_numpy())
+            dense = {name: _dense(name, observed[name], where, len(sample_ids)) for name in stored}
             if "correct" in names:
                 pred = dense["pred"]
                 dense["correct"] = np.where(pred < 0, np.nan, pred == labels).astype(np.float32)
@@ -238,6 +262,11 @@ def no_epoch(run: Run) -> RunFormatError:
         found=f"epochs {list(run.epoch_numbers)}",
         todo="A run gets its first epoch when recorder.end_epoch() is called.",
     )
+
+
+def _within(rows: pa.Table, between: Between) -> pa.Table:
+    ids = rows["sample_id"].to_numpy()
+    return rows.filter((ids >= between[0]) & (ids <= between[1]))
 
 
 def _dense(name: str, column: pa.ChunkedArray, where: Int[np.ndarray, " row"], size: int) -> Array:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import open_run
+from gwa_attrib.store.compact import compact
 from gwa_attrib.store.schema import FLOAT_SIGNALS, PartName
 from gwa_attrib.store.writer import by_sample
 from store import runs
@@ -111,6 +113,35 @@ def test_epoch_after_epoch_equals_the_whole(tmp_path: Path) -> None:
     assert unseen["top_class"][2].tolist() == [-1, -1, -1]
     assert unseen["top_prob"][2].tolist() == [0, 0, 0]
     assert unseen["top_class"][1].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_some_samples_are_those_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compacted: bool) -> None:
+    """And of the files no more is read than the row groups that can hold them: here of three rows."""
+    for module in ("writer", "compact"):
+        monkeypatch.setattr(f"gwa_attrib.store.{module}.ROW_GROUP", 3)
+    ids = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
+    parts = {
+        PartName(epoch, rank): [runs.row(i, rank + epoch) for i in ids[rank::2]] for epoch in (0, 1) for rank in (0, 1)
+    }
+    parts[PartName(1, 1)] = [*parts[PartName(1, 1)], runs.row(2, 9)]
+    run = runs.write(tmp_path / "run", parts, sample_ids=ids)
+    if compacted:
+        compact(run)
+    names = ("alignment", "pred", "correct", "top_class")
+    whole = list(run.by_epoch(*names))
+    for rows in (slice(0, 4), slice(4, 9), slice(9, 40), slice(3, 3), slice(None)):
+        for (epoch, dense), (_, every) in zip(run.by_epoch(*names, rows=rows), whole, strict=True):
+            for name in names:
+                np.testing.assert_array_equal(dense[name], every[name][rows], err_msg=f"{name} {epoch} {rows}")
+    read: list[int] = []
+    of_groups = pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_groups", lambda file, groups, **k: read.extend(groups) or of_groups(file, groups, **k)
+    )
+    list(run.by_epoch("loss", rows=slice(9, 10)))
+    groups = sum(pq.ParquetFile(path).metadata.num_row_groups for path in (run.path / "observations").glob("*.parquet"))
+    assert 0 < len(read) <= groups / 2
 
 
 def test_one_epoch_of_the_observations(tmp_path: Path) -> None:
