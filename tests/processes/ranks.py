@@ -16,7 +16,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from loops import Classifier, Told, sgd, told_ids
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
 
@@ -98,6 +98,11 @@ def stepped_too_early(path: Path) -> Any:
         F.cross_entropy(model(Told(N).x[ids]), ids % 3).backward()
         optimizer.step()
         recorder.step(ids % 3, sample_ids=ids)
+
+
+def older_shards(path: Path) -> Any:
+    model = FullyShardedDataParallel(Classifier(), device_id=torch.device("cpu"))
+    gwa.record(model, path, num_samples=N)
 
 
 def layers_of_shards(path: Path) -> Any:
@@ -269,7 +274,7 @@ KINDS = {
     kind.__name__: kind
     for kind in (
         *(ddp, ddp_workers, ddp_layers, ddp_probe, fsdp, fsdp_probe, resumed, by_accelerate, by_lightning, by_trainer),
-        *(stepped_too_early, layers_of_shards, measures_of_shards),
+        *(stepped_too_early, older_shards, layers_of_shards, measures_of_shards),
         *(a_label_that_differs, nothing_in_one, a_folder_that_is_taken, no_room_in_one),
     )
 }

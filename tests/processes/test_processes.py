@@ -15,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from integrations.plain import needs
 from loops import Classifier, Told, sgd
+from torch import nn
 from torch.utils.data import DataLoader, DistributedSampler
 
 import gwa_attrib as gwa
+from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run, inspect, open_run
 from gwa_attrib.store.schema import PartName
 from gwa_attrib.store.summaries import flat
@@ -160,6 +162,7 @@ def test_the_ids_are_those_of_the_batches(folder: Path, kind: str) -> None:
 
 EXPECTED = {
     "stepped_too_early": ("StepOrderError", "weights of the head that changed"),
+    "older_shards": ("InputError", "one wrapped in FullyShardedDataParallel"),
     "layers_of_shards": ("InputError", "layers='all'"),
     "measures_of_shards": ("InputError", "measures llid"),
     "a_label_that_differs": ("SampleIdError", "sample 3 with label 1 and with label 0"),
@@ -179,6 +182,21 @@ def test_what_is_wrong_ends_all_processes(folder: Path, kind: str) -> None:
         assert of_rank["error"] == name or f"the process of rank {1 - rank}" in of_rank["text"]
     if kind == "a_folder_that_is_taken":
         assert [path.name for path in (folder / kind).iterdir()] == ["thesis.txt"]
+
+
+def test_copies_on_several_devices_of_one_process_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="one wrapped in DataParallel"):
+        gwa.record(nn.DataParallel(Classifier()), tmp_path / "run", num_samples=N)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_group_of_one_process_is_no_group(tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        same_run(*(replayed(tmp_path / name, [[[0, 1], [2, 3]]])[0] for name in ("one", "other")))
+    finally:
+        torch.distributed.destroy_process_group()
+    assert open_run(tmp_path / "one").info["world_size"] == 1
 
 
 def test_a_full_disk_of_one_process_fails_for_all_and_can_be_repeated(folder: Path) -> None:
