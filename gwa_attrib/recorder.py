@@ -212,6 +212,7 @@ class Recorder:
             InputError: a metric has the name of a field of the summary, a target is no class, or the probe cannot run.
             SampleIdError: an id that does not exist, or a sample whose label changed; the epoch is not written.
             RunError: the disk is full; earlier epochs stay readable, and the call can be repeated.
+            RecordingError: one of these in another process.
         """
         (every, measured), tables = self._processes.each(
             lambda: (self._observed(), checked_metrics(metrics, COLUMNS)), lambda found: told(found[0], OBSERVED)
@@ -230,16 +231,13 @@ class Recorder:
         )
         if look is not None:
             self._samples.learn_labels(look.everyone)
-            check_names("metric", measured, look.metrics)
-            measured |= look.metrics
         changed = None if self._processes.rank else self._samples.changed_predictions(everyone)
         table = every.select([name for name in every.column_names if name not in SIGNALS or name in self._signals])
         sums = sums_of(
             table, self._samples.num_samples, changed, seconds, seen=own_samples(tables, self._processes.rank)
         )
-        row = epoch_row(self._epoch, self._processes.rank, sums, measured, None if look is None else look.sums)
         self._processes.first(lambda: self._writer.write_samples(self._samples.frame()))
-        _, rows = self._processes.each(lambda: self._write(table, look, row), lambda written: written)
+        _, rows = self._processes.each(lambda: self._write(table, look, sums, measured), lambda written: written)
         self._samples.remember_predictions(everyone)
         self._rows[self._epoch] = rows
         self._close_epoch()
@@ -249,8 +247,11 @@ class Recorder:
         verify(self._measured, self.head)
         return self._buffer.table(self._epoch, SIGNALS)
 
-    def _write(self, table: pa.Table, look: Look | None, row: Row) -> Row:
+    def _write(self, table: pa.Table, look: Look | None, sums: Row, metrics: dict[str, float]) -> Row:
         """The observations last: an epoch is there when they are. Before them all, the table of their samples."""
+        of_look, sums_of_look = ({}, None) if look is None else (look.metrics, look.sums)
+        check_names("metric", metrics, of_look)
+        row = epoch_row(self._epoch, self._processes.rank, sums, {**metrics, **of_look}, sums_of_look)
         part = self._writer.part(self._epoch)
         if self._layers is not None:
             self._writer.write_layers(part, self._layers.table(self._epoch))
