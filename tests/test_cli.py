@@ -35,6 +35,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def test_a_run_is_read_by_its_address(folder: Path) -> None:
+    pytest.importorskip("upath", reason="needs the extra remote")
+    address = f"file://{folder}"
+    for words in (("rank", "--by", "mislabeled", "-k", 3), ("inspect",)):
+        verb, *options = words
+        there, here = (run(verb, where, *options, "--json") for where in (address, folder))
+        assert there.returncode == here.returncode == 0, there.stderr
+        found, expected = (json.loads(done.stdout) | {"run": ""} for done in (there, here))
+        assert found == expected
+    done = run("report", address)
+    assert done.returncode == 2
+    assert "Name a file or folder here" in done.stderr
+
+
 def test_audit_ends_with_the_path_of_the_report_and_a_line_of_what_was_found(folder: Path, tmp_path: Path) -> None:
     done = run("audit", "digits", "--out", tmp_path / "r", "--limit", 100, "--epochs", 1, "--budget", "fast")
     *_, found, path = done.stdout.strip().splitlines()

@@ -68,6 +68,6 @@ def local(path: str | Place, what: str) -> Path:
         raise InputError(
             expected=f"{what} on this machine",
             found=str(path),
-            todo="Give a folder, and copy what is in it (or copy what is there into a folder first).",
+            todo="Name a file or folder here, or copy the run into a folder first.",
         )
     return Path(path)
