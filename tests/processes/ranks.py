@@ -30,6 +30,17 @@ N, BATCH, EPOCHS, RANKS = 21, 4, 3, 2
 PROBE: dict[str, Any] = {"probe": 7, "measures": ["llid"]}
 
 
+class Convolutions(Classifier):
+    """The classifier, over convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 4, 2, padding=1), nn.GroupNorm(2, 4), nn.Tanh(), nn.Flatten()
+        )
+        self.head = nn.Linear(48, 3)
+
+
 def shuffled() -> DistributedSampler[Any]:
     return DistributedSampler(Told(N), shuffle=True, seed=3)
 
@@ -52,8 +63,8 @@ def train(
     return told
 
 
-def ddp(path: Path, workers: int = 0, **options: Any) -> Any:
-    model, draws = DistributedDataParallel(Classifier()), shuffled()
+def ddp(path: Path, workers: int = 0, kind: type[nn.Module] = Classifier, **options: Any) -> Any:
+    model, draws = DistributedDataParallel(kind()), shuffled()
     optimizer = sgd(model)
     loader = DataLoader(Told(N), BATCH, sampler=draws, num_workers=workers)
     with gwa.record(model, path, num_samples=N, optimizer=optimizer, **options) as recorder:
@@ -65,7 +76,7 @@ def ddp_workers(path: Path) -> Any:
 
 
 def ddp_layers(path: Path) -> Any:
-    return ddp(path, layers="all", **PROBE)
+    return ddp(path, kind=Convolutions, layers="all", **PROBE)
 
 
 def ddp_probe(path: Path) -> Any:

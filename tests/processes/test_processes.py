@@ -23,7 +23,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run, inspect, open_run
 from gwa_attrib.store.schema import PartName
 from gwa_attrib.store.summaries import flat
-from processes.ranks import BATCH, EPOCHS, KINDS, RANKS, N
+from processes.ranks import BATCH, EPOCHS, KINDS, RANKS, Convolutions, N
 
 TESTS = Path(__file__).parents[1]
 OWN_LOOPS = ["ddp", "ddp_workers", "ddp_probe", "ddp_layers", "fsdp", "fsdp_probe", "resumed"]
@@ -61,9 +61,11 @@ def told(folder: Path, kind: str) -> list[Any]:
     return [json.loads((folder / f"{kind}.{rank}.json").read_text()) for rank in range(RANKS)]
 
 
-def replayed(path: Path, batches: list[list[list[int]]], **options: Any) -> tuple[Run, list[dict[str, Any]]]:
+def replayed(
+    path: Path, batches: list[list[list[int]]], network: type[nn.Module] = Classifier, **options: Any
+) -> tuple[Run, list[dict[str, Any]]]:
     """The training in one process: of each epoch and step the batches of all ranks as one."""
-    data, model = Told(N), Classifier()
+    data, model = Told(N), network()
     optimizer, summaries = sgd(model), []
     with gwa.record(model, path, num_samples=N, optimizer=optimizer, **options) as recorder:
         recorder.batches(DataLoader(data))  # for the probe
@@ -147,7 +149,7 @@ def drawn() -> list[list[list[int]]]:
 @pytest.mark.parametrize("kind", OWN_LOOPS)
 def test_a_loop_of_ones_own(folder: Path, kind: str, tmp_path: Path) -> None:
     options = {} if kind in ("ddp", "ddp_workers", "fsdp") else {"probe": 7}
-    options |= {"layers": "all"} if kind == "ddp_layers" else {}
+    options |= {"layers": "all", "network": Convolutions} if kind == "ddp_layers" else {}
     check(folder, kind, tmp_path, drawn(), **options)
 
 
