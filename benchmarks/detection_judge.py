@@ -22,6 +22,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 OURS = "mislabeled"
 DRAWS = 300
 PAIRED = ("average_precision", "precision_at_errors")
+OTHER_QUESTIONS = (*NO_DETECTORS, "harmful")
+"""Rankings of the package that ask something else, "harmful" with ours among its reasons."""
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
 """Of the label score, for the reliability diagram."""
 CLEANLAB = ("confident_learning", "confident_learning_margin", "confident_learning_entropy")
@@ -34,7 +36,7 @@ def all_scores(folder: Path) -> tuple[dict[str, Scores], float]:
     began = time.perf_counter()
     found = {OURS: gwa.rank(run, OURS)}
     seconds = time.perf_counter() - began
-    found |= {name: gwa.rank(run, name) for name in analyses.names() if name not in (OURS, *NO_DETECTORS)}
+    found |= {name: gwa.rank(run, name) for name in analyses.names() if name not in (OURS, *OTHER_QUESTIONS)}
     for name, suspect in (("neighbours", "low"), ("aum_threshold", "low")):
         with np.load(folder / f"{name}.npz") as stored:
             found[name] = _scores(stored["value"], name, suspect)

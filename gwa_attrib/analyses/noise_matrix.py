@@ -1,10 +1,9 @@
 """Which classes are taken for which: a noise matrix, estimated from what a run says of its samples.
 
-``matrix[k, j]`` is the probability that a sample of class k carries the label j. How samples and labels go together is
-that under which the given labels are most likely, if class probabilities are what the epochs say, sharpened: an average
-of epochs that were taught the wrong labels is less sure than it should be. Sharpened a little, only plain errors are
-left, and show where labels go; sharpened more, about as many as there are. Where they go is then smoothed by empirical
-Bayes, which keeps what stands out (labels go to the look-alike) and evens out what is chance.
+``matrix[k, j]`` is the probability that a sample of class k carries the label j. How many labels are errors is how many
+the epochs together contradict. Where they go is where they most likely go, if class probabilities are what the epochs
+say, sharpened a little: an average of epochs that were taught the wrong labels is less sure than it should be. That is
+smoothed by empirical Bayes, which keeps what stands out (labels go to the look-alike) and evens out what is chance.
 """
 
 import numpy as np
@@ -14,8 +13,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 from torch import Tensor
 
-FOR_SHARES, FOR_RATE = 1.25, 2.0
-"""Powers of the class probabilities: to see where errors go, and how many there are."""
+SHARPER = 1.25
+"""Power of the class probabilities, to see where errors go."""
 TRUST = 0.5
 """Power of the shares: errors that depend on the sample, not on its class alone, do not keep to them."""
 STEPS = 40
@@ -35,11 +34,11 @@ def noise_matrix(probabilities: Float[Tensor, "sample class"], labels: Int[Tenso
     classes = probabilities.shape[1]
     if classes < 2 or not known.any():
         return np.eye(classes)
-    several = joint_counts(probabilities[known], labels[known], FOR_RATE)
-    rate = (several.sum() - several.trace() + 1) / (several.sum() + 2)
+    probabilities, labels = probabilities[known], labels[known]
+    rate = (int((probabilities.argmax(dim=1) != labels).sum()) + 1) / (len(labels) + 2)
     matrix = np.zeros((classes, classes))
     off = ~np.eye(classes, dtype=bool)
-    matrix[off] = (rate * shares(joint_counts(probabilities[known], labels[known], FOR_SHARES))).ravel()
+    matrix[off] = (rate * shares(joint_counts(probabilities, labels, SHARPER))).ravel()
     np.fill_diagonal(matrix, 1.0 - rate)
     return matrix
 

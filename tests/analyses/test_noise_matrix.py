@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gwa_attrib.analyses.noise_matrix import ALPHAS, FOR_RATE, FOR_SHARES, evenness, joint_counts, noise_matrix, shares
+from gwa_attrib.analyses.noise_matrix import ALPHAS, SHARPER, evenness, joint_counts, noise_matrix, shares
 
 CLASSES = 5
 
@@ -40,6 +40,13 @@ def test_planted_pairs_are_found_and_other_errors_are_not_ruled_out() -> None:
         assert found[k, (k + 1) % CLASSES] > 5 * others.max() > 0
 
 
+def test_as_many_labels_are_errors_as_are_contradicted() -> None:
+    probabilities, labels, _ = sampled(planted("pairs"), samples=300, sure=2.0)
+    contradicted = sum(int(row.argmax()) != label for row, label in zip(probabilities, labels.tolist(), strict=True))
+    found = noise_matrix(probabilities, labels)
+    np.testing.assert_allclose(1 - np.diag(found), (contradicted + 1) / 302)
+
+
 @pytest.mark.parametrize("kind", ["even", "pairs"])
 def test_rows_are_distributions(kind: str) -> None:
     probabilities, labels, _ = sampled(planted(kind), samples=40)
@@ -50,16 +57,14 @@ def test_rows_are_distributions(kind: str) -> None:
 
 def test_counts_are_of_the_given_labels_and_of_the_classes_that_are_sure() -> None:
     probabilities, labels, truth = sampled(planted("pairs"), sure=30.0)
-    counts = joint_counts(probabilities, labels, FOR_RATE)
+    counts = joint_counts(probabilities, labels, 2.0)
     np.testing.assert_allclose(counts.sum(axis=0), labels.bincount(minlength=CLASSES))
     np.testing.assert_allclose(counts.sum(axis=1), np.bincount(truth, minlength=CLASSES), atol=1e-6)
 
 
 def test_sharper_probabilities_leave_more_errors() -> None:
     probabilities, labels, _ = sampled(planted("even"), sure=3.0)
-    errors = [
-        len(labels) - joint_counts(probabilities, labels, sharpness).trace() for sharpness in (FOR_SHARES, FOR_RATE)
-    ]
+    errors = [len(labels) - joint_counts(probabilities, labels, sharpness).trace() for sharpness in (SHARPER, 2.0)]
     assert 0 < errors[0] < errors[1]
 
 
