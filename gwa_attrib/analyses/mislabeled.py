@@ -16,7 +16,7 @@ from gwa_attrib.store.run import Run
 
 MARGIN = 2.0
 """Weight of the difference of the two probabilities beside that of their logarithms."""
-OFFSET = 1.5
+OFFSET = 1.25
 """Added, so that 0 is even-handed: measured where the truth is known, see `benchmarks/detection.py`."""
 SEEN = 1.5
 """What the probability of the given label is divided by before a class is proposed: training has seen that label."""
