@@ -109,19 +109,9 @@ def record(
     processes = Processes()
     capture = HeadCapture(model, head)
     recording = None if layers == "head" else LayerRecording(model, layers, engine, capture)
-    looks = ProbeRecording(
-        Probe(
-            model if probe_model is None else probe_model,
-            checked_probe(probe, measures),
-            probe_forward or forward_batch,
-            processes,
-        ),
-        measures,
-        capture,
-        recording,
-        processes,
-        every_epoch=bool(probe),
-    )
+    size, forward = checked_probe(probe, measures), probe_forward or forward_batch
+    epoch_probe = Probe(model if probe_model is None else probe_model, size, forward, processes)
+    looks = ProbeRecording(epoch_probe, measures, capture, recording, processes, every_epoch=bool(probe))
     info = new_info(
         class_names=class_names,
         signals=chosen,

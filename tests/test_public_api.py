@@ -104,7 +104,7 @@ SIGNATURES: dict[str, str] = {
     "Run.observations": "self columns=None * epoch=None table='observations'",
     "Run.observations_of": "self sample_id",
     "Run.layer_observations": "self layer=None * epoch=None",
-    "Run.by_epoch": "self *names table='observations'",
+    "Run.by_epoch": "self *names table='observations' rows=slice(None, None, None)",
     "Run.scan": "self engine='duckdb' table='observations'",
     "Scores": "values sample_ids method suspect columns=<factory> meta=<factory>",
     "Scores.top": "self k",
