@@ -20,7 +20,7 @@ import gwa_attrib as gwa
 from gwa_attrib.analyses.consensus import Consensus, find_consensus
 from gwa_attrib.analyses.mislabeled import log_odds
 from gwa_attrib.analyses.noise_matrix import noise_matrix, shares
-from gwa_attrib.analyses.views import labels_of, mean_probabilities, pooled, views
+from gwa_attrib.analyses.views import believed, labels_of, mean_probabilities, pooled, summed, views
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ALL = slice(None)
@@ -37,9 +37,10 @@ def variants(run: gwa.Run, truth: Array) -> dict[str, Array]:
         return odds
 
     def with_weights(weights: list[float]) -> Tensor:
-        return pooled(views(run, ALL), weights, labels, classes)
+        return believed(summed(views(run, ALL), weights, labels, classes), labels)
 
-    probabilities = with_weights(list(consensus.weights))
+    weights = list(consensus.weights)
+    probabilities = with_weights(weights)
     alignment = np.clip(run.epochs()["mean"].to_numpy(), 0.0, None)
     found = {
         "as it is": by(probabilities, consensus.noise),
@@ -47,6 +48,9 @@ def variants(run: gwa.Run, truth: Array) -> dict[str, Array]:
         "epochs by their mean alignment alone": by(with_weights((alignment / alignment.sum()).tolist())),
         "probabilities averaged plainly, every epoch the same": by(
             mean_probabilities(views(run, ALL), labels, classes)
+        ),
+        "the label's probability by logarithms, as the others": by(
+            pooled(summed(views(run, ALL), weights, labels, classes)), consensus.noise
         ),
         "errors go to every class alike": by(probabilities, even_like(consensus)),
         "the true noise matrix": by(probabilities, true_matrix(truth, labels.numpy(), classes)),

@@ -11,7 +11,7 @@ from torch import Tensor
 from gwa_attrib.analyses.epoch_weights import epoch_weights
 from gwa_attrib.analyses.noise_matrix import noise_matrix
 from gwa_attrib.analyses.trajectories import Recorded
-from gwa_attrib.analyses.views import PART, SIGNALS, blocks, labels_of, normalised, pooled, summed, view_of, views
+from gwa_attrib.analyses.views import PART, SIGNALS, believed, blocks, labels_of, pooled, summed, view_of, views
 
 LEARNT_FROM, CELLS = 20_000, 10_000_000
 """How many samples, and how many of their class probabilities, weights and noise matrix are estimated from at most."""
@@ -38,7 +38,7 @@ def find_consensus(run: Recorded) -> Consensus:
         alignment[number] = dense["alignment"][rows]
     labels = labels_of(run, rows)
     weights = epoch_weights(seen, torch.from_numpy(alignment), labels, classes)
-    return Consensus(tuple(weights), noise_matrix(pooled(seen, weights, labels, classes), labels))
+    return Consensus(tuple(weights), noise_matrix(pooled(summed(seen, weights, labels, classes)), labels))
 
 
 def class_probabilities(
@@ -48,7 +48,8 @@ def class_probabilities(
     classes = len(run.class_names)
     step = max(1, PART // classes)
     for block in blocks(run, held):
-        total, seen = summed(views(run, block), weights, labels_of(run, block), classes)
-        for start in range(0, len(seen), step):
-            rows = slice(start, min(start + step, len(seen)))
-            yield slice(block.start + rows.start, block.start + rows.stop), normalised(total[rows], seen[rows])
+        labels = labels_of(run, block)
+        sums = summed(views(run, block), weights, labels, classes)
+        for start in range(0, len(labels), step):
+            rows = slice(start, min(start + step, len(labels)))
+            yield slice(block.start + rows.start, block.start + rows.stop), believed(sums.part(rows), labels[rows])

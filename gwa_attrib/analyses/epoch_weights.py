@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gwa_attrib.analyses.views import View, mean_probabilities, pooled
+from gwa_attrib.analyses.views import View, mean_probabilities, pooled, summed
 
 POWER = 4
 """Of the gap between the alignments."""
@@ -38,7 +38,7 @@ def epoch_weights(
         if not raw.sum() > 0:
             break
         weights = raw / raw.sum()
-        found = pooled(views, weights.tolist(), labels, classes)
+        found = pooled(summed(views, weights.tolist(), labels, classes))
         now = (found.nan_to_num(0.0).argmax(dim=1) != labels) & ~found[:, 0].isnan()
         if now.sum() < max(3, FEW * len(labels)) or bool((now == suspects).all()):
             break

@@ -15,6 +15,8 @@ SIGNALS = ("p_label", "top_class", "top_prob")
 FLOOR, FLOOR_OF_ALL = 1e-3, 1e-2
 """Added to a probability before its logarithm, and to those of all classes together at most: an epoch that was sure and
 wrong shall not outvote all others."""
+TINY = 1e-6
+"""Least probability of a label, and of all others together."""
 Rows = slice | Int[np.ndarray, " sample"]
 BLOCK = 1 << 27
 """Probabilities held at a time; larger runs are read in several passes."""
@@ -61,36 +63,53 @@ def views(run: Recorded, rows: Rows) -> Iterator[View]:
             yield view_of(dense, rows)
 
 
-def pooled(
-    views: Iterable[View], weights: Iterable[float], labels: Int[Tensor, " sample"], classes: int
-) -> Float[Tensor, "sample class"]:
-    """Class probabilities averaged over the epochs by their logarithms; a row of NaN for a sample never seen.
+class Sums(NamedTuple):
+    """Over the epochs, each by its weight."""
 
-    The geometric mean, normalised (a logarithmic opinion pool). Probabilities are known of the label and of the
-    likeliest classes; what is left of 1 is spread over the other classes.
-    """
-    return normalised(*summed(views, weights, labels, classes))
+    ahead: Float[Tensor, "sample class"]
+    """How far the logarithm of each class's probability is ahead of that of a class which is never listed."""
+    roots: Float[Tensor, " sample"]
+    """Square roots of the probability of the label."""
+    seen: Float[Tensor, " sample"]
+    """The weights of the epochs in which the sample was seen."""
+
+    def part(self, rows: slice) -> "Sums":
+        return Sums(*(of[rows] for of in self))
 
 
-def summed(
-    views: Iterable[View], weights: Iterable[float], labels: Int[Tensor, " sample"], classes: int
-) -> tuple[Float[Tensor, "sample class"], Float[Tensor, " sample"]]:
-    """How far the logarithm of each class is ahead of that of a class which is never listed, and the weights of the
-    epochs in which the sample was seen; both summed over the epochs."""
-    total, seen = torch.zeros(len(labels), classes), torch.zeros(len(labels))
+def summed(views: Iterable[View], weights: Iterable[float], labels: Int[Tensor, " sample"], classes: int) -> Sums:
+    """Probabilities are known of the label and of the likeliest classes; what is left of 1 is spread over the other
+    classes."""
+    ahead, roots, seen = torch.zeros(len(labels), classes), torch.zeros(len(labels)), torch.zeros(len(labels))
     floor = min(FLOOR, FLOOR_OF_ALL / classes)
     for weight, view in zip(weights, views, strict=True):
         if weight:
             known = _known(view, labels, classes)
-            ahead = (known.values + floor).log() - (known.rest + floor).log().unsqueeze(1)
-            total.scatter_add_(1, known.columns, torch.where(known.present.unsqueeze(1), weight * ahead, 0.0))
+            more = (known.values + floor).log() - (known.rest + floor).log().unsqueeze(1)
+            ahead.scatter_add_(1, known.columns, torch.where(known.present.unsqueeze(1), weight * more, 0.0))
+            roots += weight * view.p_label.nan_to_num(0.0).sqrt()
             seen += weight * known.present
-    return total, seen
+    return Sums(ahead, roots, seen)
 
 
-def normalised(total: Float[Tensor, "sample class"], seen: Float[Tensor, " sample"]) -> Float[Tensor, "sample class"]:
-    """The probabilities of what `summed` gives."""
-    return (total / torch.where(seen > 0, seen, torch.nan).unsqueeze(1)).softmax(dim=1)
+def pooled(sums: Sums) -> Float[Tensor, "sample class"]:
+    """Class probabilities averaged by their logarithms: the geometric mean, normalised (a logarithmic opinion pool).
+
+    A row of NaN for a sample never seen.
+    """
+    return (sums.ahead / torch.where(sums.seen > 0, sums.seen, torch.nan).unsqueeze(1)).softmax(dim=1)
+
+
+def believed(sums: Sums, labels: Int[Tensor, " sample"]) -> Float[Tensor, "sample class"]:
+    """The same among the other classes, but of the label itself the squared mean of the roots.
+
+    Normalised, the geometric mean falls without bound where single epochs are sure of another class, and with two
+    classes that is all there is to see; the mean of the roots lies between it and the plain one.
+    """
+    index = labels.unsqueeze(1)
+    own = (sums.roots / sums.seen).square().clamp(TINY, 1.0 - TINY).unsqueeze(1)
+    others = pooled(sums).scatter_(1, index, 0.0)
+    return others.mul_((1.0 - own) / others.sum(dim=1, keepdim=True).clamp_min(TINY)).scatter_(1, index, own)
 
 
 def mean_probabilities(

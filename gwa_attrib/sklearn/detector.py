@@ -38,7 +38,7 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
             judged, one fit a fold; X is passed on as it is, so that texts, sparse matrices and missing values are the
             estimator's affair.
         hidden: Units of the network's hidden layer; 0: none, it is logistic regression.
-        epochs: Passes over the rows; None: 8 of a million, 15 of 10,000, 40 of a few hundred.
+        epochs: Passes over the rows; None: 5 of a million, 15 of 10,000, 40 of a few hundred.
         batch_size: Rows a step; None: 16 to 1,024, by how many there are.
         cv: Of `estimator`: how many stratified folds, or a splitter of scikit-learn.
         n_jobs: Threads of the network, or processes over the folds of `estimator`; None: torch's setting, or one

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from gwa_attrib.analyses.trajectories import Columns, Trajectories
 from gwa_attrib.functional.alignment import head_gradient
 from gwa_attrib.functional.targets import residual
+from gwa_attrib.sklearn.dropout import Dropout
 from gwa_attrib.sklearn.rows import StandardisedRows
 
 TOP = 5
@@ -36,9 +37,9 @@ def plan_for(samples: int, hidden: int, epochs: int | None = None, batch_size: i
     """A plan for so many rows; large tables need fewer epochs, as in `audit`, and larger batches.
 
     >>> plan_for(1_000_000, hidden=256)
-    Plan(epochs=8, batch_size=1024, hidden=256, learning_rate=0.002)
+    Plan(epochs=5, batch_size=1024, hidden=256, learning_rate=0.002)
     """
-    usual = round(min(max(30 * (1000 / samples) ** 0.3, 8), 40))
+    usual = round(min(max(30 * (1000 / samples) ** 0.3, 5), 40))
     batch = 1 << min(10, max(4, (samples // 25).bit_length() - 1))
     return Plan(epochs or usual, min(batch_size or batch, samples), hidden, 2e-3 if hidden else 3e-3)
 
@@ -58,7 +59,7 @@ def record_head(
     epochs: list[Columns] = []
     with torch.random.fork_rng(devices=[]), tqdm(total=steps, unit="batch", disable=not progress) as bar:
         torch.manual_seed(seed)
-        network = Network(rows.table.shape[1], classes, plan, steps)
+        network = Network(rows.table.shape[1], classes, plan, steps, seed)
         for _ in range(plan.epochs):
             columns = _columns(len(labels), classes)
             shuffled = order.permutation(len(labels))
@@ -74,9 +75,9 @@ def record_head(
 class Network:
     """The network and its optimizer, during one training."""
 
-    def __init__(self, features: int, classes: int, plan: Plan, steps: int) -> None:
+    def __init__(self, features: int, classes: int, plan: Plan, steps: int, seed: int) -> None:
         # Dropout, because nothing else keeps the hidden layer from learning the wrong labels by heart.
-        hidden = [nn.Dropout(0.2), nn.Linear(features, plan.hidden), nn.ReLU(), nn.Dropout(0.5)]
+        hidden = [Dropout(0.2, seed), nn.Linear(features, plan.hidden), nn.ReLU(), Dropout(0.5, seed + 1)]
         self.body = nn.Sequential(*hidden) if plan.hidden else nn.Identity()
         self.head = nn.Linear(plan.hidden or features, classes)
         parameters = [*self.body.parameters(), *self.head.parameters()]

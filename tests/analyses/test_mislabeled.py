@@ -32,10 +32,10 @@ def loop_log_odds(p: np.ndarray, labels: np.ndarray, noise: np.ndarray) -> tuple
     for row, label in zip(p, labels, strict=True):
         others = [k for k in range(len(row)) if k != label]
         against = sum(row[k] * noise[k, label] for k in others)
-        value = math.log(against / (row[label] * noise[label, label])) + 1.25
+        value = math.log(against / (row[label] * noise[label, label])) + 1.5
         best = max(others, key=lambda k: row[k])
         odds.append(value + 2 * (row[best] - row[label]))
-        proposed.append(best if odds[-1] > 0 or row[best] > row[label] / 1.5 else label)
+        proposed.append(best if odds[-1] > 0 or row[best] > row[label] / 1.25 else label)
     return odds, proposed
 
 
