@@ -31,32 +31,30 @@ def variants(run: gwa.Run, truth: Array) -> dict[str, Array]:
     classes, labels, epochs = len(run.class_names), labels_of(run, ALL), len(run.epoch_numbers)
     consensus = find_consensus(run)
 
-    def by(probabilities: Tensor, noise: Array | None = None) -> Array:
-        matrix = noise_matrix(probabilities, labels) if noise is None else noise
-        odds: Array = log_odds(probabilities, labels, matrix)[0].numpy()
+    def by(probabilities: Tensor, noise: Array = consensus.noise, **how: float) -> Array:
+        odds: Array = log_odds(probabilities, labels, noise, **how)[0].numpy()
         return odds
 
-    def with_weights(weights: list[float]) -> Tensor:
-        return believed(summed(views(run, ALL), weights, labels, classes), labels)
+    def with_weights(weights: list[float]) -> Array:
+        sums = summed(views(run, ALL), weights, labels, classes)
+        return by(believed(sums, labels), noise_matrix(pooled(sums), labels))
 
-    weights = list(consensus.weights)
-    probabilities = with_weights(weights)
+    weights, alike = list(consensus.weights), [1 / epochs] * epochs
+    sums = summed(views(run, ALL), weights, labels, classes)
+    probabilities = believed(sums, labels)
     alignment = np.clip(run.epochs()["mean"].to_numpy(), 0.0, None)
-    found = {
-        "as it is": by(probabilities, consensus.noise),
-        "every epoch the same": by(with_weights([1 / epochs] * epochs)),
-        "epochs by their mean alignment alone": by(with_weights((alignment / alignment.sum()).tolist())),
+    return {
+        "as it is": by(probabilities),
+        "every epoch the same": with_weights(alike),
+        "epochs by their mean alignment alone": with_weights((alignment / alignment.sum()).tolist()),
         "probabilities averaged plainly, every epoch the same": by(
             mean_probabilities(views(run, ALL), labels, classes)
         ),
-        "the label's probability by logarithms, as the others": by(
-            pooled(summed(views(run, ALL), weights, labels, classes)), consensus.noise
-        ),
+        "the label's own by logarithms, as the others": by(pooled(sums)),
         "errors go to every class alike": by(probabilities, even_like(consensus)),
         "the true noise matrix": by(probabilities, true_matrix(truth, labels.numpy(), classes)),
+        "odds without the margin": by(probabilities, margin=0.0),
     }
-    found["odds without the margin"] = log_odds(probabilities, labels, consensus.noise, margin=0.0)[0].numpy()
-    return found
 
 
 def even_like(consensus: Consensus) -> Array:
