@@ -37,8 +37,10 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
         estimator: A classifier with ``predict_proba`` to go by instead; it is cloned. Its probabilities out of fold are
             judged, one fit a fold; X is passed on as it is, so that texts, sparse matrices and missing values are the
             estimator's affair.
-        hidden: Units of the network's hidden layer; 0: none, it is logistic regression.
-        epochs: Passes over the rows; None: 5 of a million, 15 of 10,000, 40 of a few hundred.
+        hidden: Units of the network's hidden layer; 0: none, it is logistic regression, which is three times as fast
+            and as good where classes are linear in the columns, as in most embeddings.
+        epochs: Passes over the rows; None: 8 of a million (5 without a hidden layer), 15 of 10,000, 40 of a few
+            hundred.
         batch_size: Rows a step; None: 16 to 1,024, by how many there are.
         cv: Of `estimator`: how many stratified folds, or a splitter of scikit-learn.
         n_jobs: Threads of the network, or processes over the folds of `estimator`; None: torch's setting, or one

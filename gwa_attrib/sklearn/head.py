@@ -34,12 +34,13 @@ class Plan:
 
 
 def plan_for(samples: int, hidden: int, epochs: int | None = None, batch_size: int | None = None) -> Plan:
-    """A plan for so many rows; large tables need fewer epochs, as in `audit`, and larger batches.
+    """A plan for so many rows; large tables need fewer epochs, those without a hidden layer the fewest, and larger
+    batches.
 
     >>> plan_for(1_000_000, hidden=256)
-    Plan(epochs=5, batch_size=1024, hidden=256, learning_rate=0.002)
+    Plan(epochs=8, batch_size=1024, hidden=256, learning_rate=0.002)
     """
-    usual = round(min(max(30 * (1000 / samples) ** 0.3, 5), 40))
+    usual = round(min(max(30 * (1000 / samples) ** 0.3, 8 if hidden else 5), 40))
     batch = 1 << min(10, max(4, (samples // 25).bit_length() - 1))
     return Plan(epochs or usual, min(batch_size or batch, samples), hidden, 2e-3 if hidden else 3e-3)
 
@@ -77,8 +78,10 @@ class Network:
 
     def __init__(self, features: int, classes: int, plan: Plan, steps: int, seed: int) -> None:
         # Dropout, because nothing else keeps the hidden layer from learning the wrong labels by heart.
-        hidden = [Dropout(0.2, seed), nn.Linear(features, plan.hidden), nn.ReLU(), Dropout(0.5, seed + 1)]
-        self.body = nn.Sequential(*hidden) if plan.hidden else nn.Identity()
+        self.body: nn.Module = nn.Identity()
+        if plan.hidden:
+            wide = nn.Linear(features, plan.hidden)
+            self.body = nn.Sequential(Dropout(0.2, seed), wide, nn.ReLU(), Dropout(0.5, seed + 1))
         self.head = nn.Linear(plan.hidden or features, classes)
         parameters = [*self.body.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.AdamW(parameters, plan.learning_rate, weight_decay=1e-2, fused=True)
