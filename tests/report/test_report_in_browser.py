@@ -40,7 +40,7 @@ def choose(browser: Browser, selector: str, value: str, event: str = "change") -
 
 def downloaded(folder: Path) -> pd.DataFrame:
     file, deadline = folder / "decisions.csv", time.monotonic() + 15
-    while not file.exists():
+    while not (file.exists() and file.stat().st_size):
         assert time.monotonic() < deadline, "no decisions.csv was downloaded"
         time.sleep(0.02)
     return pd.read_csv(file, dtype=str, keep_default_na=False)

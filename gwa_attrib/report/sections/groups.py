@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 COLUMNS = 8
 """Columns of the run that are looked at."""
 SHOWN = 12
-SMALLEST = 5
-"""Samples that a group must have to be shown."""
+SMALLEST, FEWEST = 5, 1.0
+"""Samples that a group must have to be shown, and wrong labels that are expected among them."""
 NOT_GROUPS = ("sample_id", "key", "label", "label_before_flip")
 
 
@@ -37,7 +37,8 @@ def groups(context: Context) -> Section:
     if not tables:
         return Section("groups", "Groups", {"rows": []})
     every = pd.concat(tables, ignore_index=True)
-    worst = every[every["low"] > 0].sort_values("low", ascending=False, kind="stable").head(SHOWN)
+    stands_out = (every["low"] > 0) & (every["errors"] >= FEWEST)
+    worst = every[stands_out].sort_values("low", ascending=False, kind="stable").head(SHOWN)
     rows = [_row(row) for row in worst.to_dict(orient="records")]
     values = {"rows": rows, "looked_at": len(every), "figure": _figure(worst) if rows else None}
     return Section("groups", "Groups with more wrong labels", values, short="Groups")
