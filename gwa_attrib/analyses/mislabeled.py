@@ -29,9 +29,9 @@ def mislabeled(run: Run) -> Scores:
 
     Columns: `is_label_issue` (more likely wrong than right), `label_score` in [0, 1] (about the probability that the
     label is right; lower is worse), `given_label`, `predicted_label` (the likeliest class if the given label, which
-    training has seen, counts a quarter less; of an issue, the likeliest other). ``meta["estimated_errors"]`` has `count`,
-    `low` and `high`, see `ErrorCount`; ``meta["noise_matrix"]``, ``[class, label]``, which share of the samples of each
-    class carries each label, if the issues are of the classes proposed for them.
+    training has seen, counts a quarter less; of an issue, the likeliest other). ``meta["estimated_errors"]`` has
+    `count`, `low` and `high`, see `ErrorCount`; ``meta["noise_matrix"]``, ``[class, label]``, which share of the
+    samples of each class carries each label, if the issues are of the classes proposed for them.
     """
     labels, judged = run.labels.astype(np.int64), judge(run)
     value, predicted = judged.log_odds, judged.predicted
