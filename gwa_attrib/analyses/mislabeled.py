@@ -18,7 +18,7 @@ MARGIN = 2.0
 """Weight of the difference of the two probabilities beside that of their logarithms."""
 OFFSET = 1.5
 """Added, so that 0 is even-handed: measured where the truth is known, see `benchmarks/detection.py`."""
-SEEN = 1.35
+SEEN = 1.25
 """What the probability of the given label is divided by before a class is proposed: training has seen that label."""
 
 
@@ -29,7 +29,7 @@ def mislabeled(run: Run) -> Scores:
 
     Columns: `is_label_issue` (more likely wrong than right), `label_score` in [0, 1] (about the probability that the
     label is right; lower is worse), `given_label`, `predicted_label` (the likeliest class if the given label, which
-    training has seen, counts a quarter less; of an issue, the likeliest other). ``meta["estimated_errors"]`` has
+    training has seen, counts a fifth less; of an issue, the likeliest other). ``meta["estimated_errors"]`` has
     `count`, `low` and `high`, see `ErrorCount`; ``meta["noise_matrix"]``, ``[class, label]``, which share of the
     samples of each class carries each label, if the issues are of the classes proposed for them.
     """

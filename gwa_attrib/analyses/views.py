@@ -103,8 +103,8 @@ def pooled(sums: Sums) -> Float[Tensor, "sample class"]:
 def believed(sums: Sums, labels: Int[Tensor, " sample"]) -> Float[Tensor, "sample class"]:
     """The same among the other classes, but of the label itself the squared mean of the roots.
 
-    Normalised, the geometric mean falls without bound where single epochs are sure of another class, and with two
-    classes that is all there is to see; the mean of the roots lies between it and the plain one.
+    The normalised geometric mean lets a single epoch that is sure of another class count for much, and with two classes
+    that is all there is to see; the mean of the roots lies between it and the plain one.
     """
     index = labels.unsqueeze(1)
     own = (sums.roots / sums.seen).square().clamp(TINY, 1.0 - TINY).unsqueeze(1)

@@ -39,6 +39,8 @@ def plan_for(samples: int, hidden: int, epochs: int | None = None, batch_size: i
 
     >>> plan_for(1_000_000, hidden=256)
     Plan(epochs=8, batch_size=1024, hidden=256, learning_rate=0.002)
+    >>> plan_for(1_000_000, hidden=0).epochs
+    5
     """
     usual = round(min(max(30 * (1000 / samples) ** 0.3, 8 if hidden else 5), 40))
     batch = 1 << min(10, max(4, (samples // 25).bit_length() - 1))

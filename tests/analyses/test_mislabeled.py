@@ -35,7 +35,7 @@ def loop_log_odds(p: np.ndarray, labels: np.ndarray, noise: np.ndarray) -> tuple
         value = math.log(against / (row[label] * noise[label, label])) + 1.5
         best = max(others, key=lambda k: row[k])
         odds.append(value + 2 * (row[best] - row[label]))
-        proposed.append(best if odds[-1] > 0 or row[best] > row[label] / 1.35 else label)
+        proposed.append(best if odds[-1] > 0 or row[best] > row[label] / 1.25 else label)
     return odds, proposed
 
 
