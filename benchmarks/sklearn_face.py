@@ -40,7 +40,7 @@ SPREAD = 4.5
 FALL = 0.8
 """Of the spectrum of correlated columns: about as steep as that of the sentence embeddings of NoisyAG-News, whose
 first, twentieth and hundredth eigenvalue are 17, 3.5 and 1.1 times the mean."""
-CHUNK = 50_000
+CHUNK = 2_000
 
 
 def table(rows: int, correlated: bool = False, seed: int = 0) -> Table:

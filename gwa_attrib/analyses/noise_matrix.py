@@ -3,7 +3,8 @@
 ``matrix[k, j]`` is the probability that a sample of class k carries the label j. How many labels are errors is how many
 the epochs together contradict. Where they go is where they most likely go, if class probabilities are what the epochs
 say, sharpened a little: an average of epochs that were taught the wrong labels is less sure than it should be. That is
-smoothed by empirical Bayes, which keeps what stands out (labels go to the look-alike) and evens out what is chance.
+smoothed by empirical Bayes towards how errors go in all classes together, as some labels are given too often: what
+stands out is kept (labels go to the look-alike), and chance is evened out.
 """
 
 import numpy as np
@@ -15,14 +16,14 @@ from torch import Tensor
 
 SHARPER = 1.25
 """Power of the class probabilities, to see where errors go."""
-TRUST = 0.5
+TRUST = 0.75
 """Power of the shares: errors that depend on the sample, not on its class alone, do not keep to them."""
 STEPS = 40
 """Of expectation maximisation."""
 FIRST_RATE = 0.1
 """Of errors, where the estimate starts."""
 ALPHAS = (1e-2, 1e4)
-"""Bounds of how even the other classes are expected to be: from one class takes all, to each as likely."""
+"""Bounds of how alike the classes are expected to be: from the errors of each go their own way, to all go one way."""
 
 Matrix = Float[np.ndarray, "class class"]
 
@@ -73,25 +74,30 @@ def _by_label(rows: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"
 def shares(counts: Matrix) -> Float[np.ndarray, "class other"]:
     """Of the errors of each class, how they go to the other classes, in their order without itself; rows sum to 1.
 
-    Counts are pulled to each class as likely, by what they have in common in all classes.
+    Counts are pulled to how errors go in all classes together, by how alike the classes are in that.
     """
     classes = len(counts)
-    errors = counts[~np.eye(classes, dtype=bool)].reshape(classes, classes - 1)
-    alpha = evenness(errors)
-    found = ((errors + alpha) / (errors + alpha).sum(axis=1, keepdims=True)) ** TRUST
+    off = ~np.eye(classes, dtype=bool)
+    errors = np.where(off, counts, 0.0)
+    evenly = errors.mean() * classes + 1e-9
+    common = np.where(off, errors.sum(axis=0) + evenly, 0.0)  # half of it alike for all, so that chance counts less
+    errors, common = (of[off].reshape(classes, classes - 1) for of in (errors, common))
+    common = common / common.sum(axis=1, keepdims=True)
+    pulled = errors + agreement(errors, common) * common
+    found = (pulled / pulled.sum(axis=1, keepdims=True)) ** TRUST
     return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
-def evenness(errors: Float[np.ndarray, "class other"]) -> float:
-    """Parameter of the symmetric Dirichlet distribution that makes these counts likeliest; large is even."""
+def agreement(errors: Float[np.ndarray, "class other"], common: Float[np.ndarray, "class other"]) -> float:
+    """How many errors the common ways weigh: the Dirichlet distribution with this sum of its parameters, and `common`
+    as its mean, makes the counts likeliest."""
     others = errors.shape[1]
-    if others < 2:
-        return 1.0
 
     def surprise(log_alpha: float) -> float:
-        alpha = np.exp(log_alpha)
-        of_rows = gammaln(alpha * others) - gammaln(alpha * others + errors.sum(axis=1))
-        return -float(of_rows.sum() + (gammaln(alpha + errors) - gammaln(alpha)).sum())
+        alpha = np.exp(log_alpha) * others
+        of_rows = gammaln(alpha) - gammaln(alpha + errors.sum(axis=1))
+        of_cells = gammaln(alpha * common + errors) - gammaln(alpha * common)
+        return -float(of_rows.sum() + of_cells.sum())
 
     found = minimize_scalar(surprise, bounds=np.log(ALPHAS), method="bounded")
-    return float(np.exp(found.x))
+    return float(np.exp(found.x)) * others

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gwa_attrib.analyses.noise_matrix import ALPHAS, SHARPER, evenness, joint_counts, noise_matrix, shares
+from gwa_attrib.analyses.noise_matrix import ALPHAS, SHARPER, agreement, joint_counts, noise_matrix, shares
 
 CLASSES = 5
 
@@ -90,21 +90,34 @@ def test_errors_that_look_like_chance_are_evened_out_and_others_are_not() -> Non
     assert kept[0, 0] / kept[0, 1] > 10
 
 
-def test_evenness_is_the_likeliest_of_a_grid() -> None:
-    errors = np.array([[9.0, 1.0, 2.0], [0.0, 7.0, 4.0], [3.0, 3.0, 8.0]])
+def test_a_label_given_too_often_is_expected_of_classes_that_have_no_error_yet() -> None:
+    counts = np.diag(np.full(CLASSES, 500.0))
+    counts[1:, 0] = 40.0  # all go to label 0, but of class 4 nothing is known
+    counts[4, 0] = 0.0
+    of_last = shares(counts)[4]
+    assert of_last[0] > 2 * of_last[1:].max()
 
-    def likelihood(alpha: float) -> float:
-        total = 0.0
-        for row in errors:  # drawing one after the other from an urn (Pólya)
+
+def test_without_errors_all_ways_are_alike() -> None:
+    np.testing.assert_allclose(shares(np.diag(np.full(CLASSES, 500.0))), 1 / (CLASSES - 1))
+
+
+def test_agreement_is_the_likeliest_of_a_grid() -> None:
+    errors = np.array([[9.0, 1.0, 2.0], [0.0, 7.0, 4.0], [3.0, 3.0, 8.0]])
+    common = np.array([[0.5, 0.2, 0.3], [0.1, 0.6, 0.3], [0.2, 0.3, 0.5]])
+
+    def likelihood(total: float) -> float:
+        found = 0.0
+        for row, mean in zip(errors, common, strict=True):  # drawing one after the other from an urn (Pólya)
             drawn = np.zeros(3)
             for other, count in enumerate(row):
                 for _ in range(int(count)):
-                    total += np.log((alpha + drawn[other]) / (3 * alpha + drawn.sum()))
+                    found += np.log((total * mean[other] + drawn[other]) / (total + drawn.sum()))
                     drawn[other] += 1
-        return total
+        return found
 
-    grid = np.geomspace(*ALPHAS, 2000)
-    assert evenness(errors) == pytest.approx(grid[np.argmax([likelihood(a) for a in grid])], rel=0.02)
+    grid = 3 * np.geomspace(*ALPHAS, 2000)
+    assert agreement(errors, common) == pytest.approx(grid[np.argmax([likelihood(a) for a in grid])], rel=0.02)
 
 
 def test_nothing_to_learn_from() -> None:
