@@ -23,18 +23,15 @@ from gwa_attrib.datasets.fashion_mnist import CLASS_NAMES, DEFAULT_FOLDER, read_
 from gwa_attrib.datasets.flip import flip_labels, look_alikes
 
 Array = np.ndarray[Any, np.dtype[Any]]
-INJECTED = (
-    *("symmetric-05", "symmetric-10", "symmetric-20", "symmetric-40"),
-    *("pairs-10", "pairs-20", "instance-10", "instance-20", "long-tail-10", "hard-10"),
-)
 NOISES = {
     "digits": ("none", "symmetric-10", "symmetric-40", "pairs-20", "instance-10", "long-tail-10", "hard-10"),
     "breast-cancer": ("symmetric-05", "symmetric-10", "symmetric-20", "instance-10", "instance-20", "long-tail-10"),
-    "fashion-mnist": INJECTED,
+    "fashion-mnist": ("symmetric-10", "symmetric-40", "pairs-10", "instance-10", "long-tail-10", "hard-10"),
     "noisyag": ("human",),
     "cifar10n": ("random1", "aggregate"),
 }
-"""With two classes all flips are pairs, and 40 % wrong leaves nothing to learn."""
+"""Every kind and rate somewhere, few of them on the large sets. With two classes all flips are pairs, and 40 % wrong
+leaves nothing to learn."""
 SAMPLES = {"fashion-mnist": 2000, "noisyag": 5000, "cifar10n": 4000}
 """Of the larger sets, drawn by the seed."""
 IMBALANCE = 20
