@@ -100,4 +100,4 @@ def agreement(errors: Float[np.ndarray, "class other"], common: Float[np.ndarray
         return -float(of_rows.sum() + of_cells.sum())
 
     found = minimize_scalar(surprise, bounds=np.log(ALPHAS), method="bounded")
-    return float(np.exp(found.x)) * others
+    return float(np.exp(found.x) * others)
