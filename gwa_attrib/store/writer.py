@@ -28,7 +28,7 @@ from gwa_attrib.store.schema import (
     PartName,
 )
 
-ROW_GROUP = 1 << 17
+ROW_GROUP = 1 << 16
 
 
 class RunWriter:
