@@ -23,7 +23,7 @@ STEPS = 40
 FIRST_RATE = 0.1
 """Of errors, where the estimate starts."""
 ALPHAS = (1e-2, 1e4)
-"""Bounds of how alike the classes are expected to be: from the errors of each go their own way, to all go one way."""
+"""Bounds of `agreement` for each other class: from the errors of each class go their own way, to all go one way."""
 
 Matrix = Float[np.ndarray, "class class"]
 
