@@ -85,7 +85,7 @@ def figure(result: dict[str, Any], file: Path) -> None:
     axes.axvline(0, color="#5b6673", linewidth=1)
     axes.set_yticks([p for p, _ in names], [n for _, n in names])
     axes.invert_yaxis()
-    axes.set_xlabel("test accuracy over as many dropped at random, in points (95 % interval); right is better")
+    axes.set_xlabel("points of test accuracy over as many dropped at random")
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))

@@ -70,8 +70,8 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
         run: A recorded run.
         auto: "drop" or "relabel".
         scores: With the columns of ``rank(run, "mislabeled")``, which is the default.
-        below: Take the samples whose `label_score` is below this instead of the issues (those below 1/2). To drop more
-            helped where people have erred, and hurt where labels were flipped at random: `docs/cleaning.md`.
+        below: Take the samples whose `label_score` is below this instead of the issues (those below 1/2). Where less
+            gained more, and where more did, is in `docs/cleaning.md`.
 
     Raises:
         InputError: another word, a threshold that is no probability, or scores of another run or without the columns.
