@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 matplotlib.rcParams["svg.hashsalt"] = "gwa_attrib"  # the same picture for the same numbers
 
 COLOURS = {"ours": "#2c6496", "cleanlab": "#8a8f98"}
-MARKERS = {"drop": "o", "relabel": "s", "drop below 0.9": "D"}
+MARKERS = {"drop": "o", "relabel": "s", "drop below 0.2": "v", "relabel below 0.2": "^", "drop below 0.9": "D"}
 COLUMNS = (
     *("Data", "wrong", "way", "decided", "of them wrong", "accuracy", "as it was"),
     *("over random", "over as it was", "ours ahead of cleanlab"),
@@ -69,7 +69,7 @@ def span(values: list[float] | None) -> str:
 def figure(result: dict[str, Any], file: Path) -> None:
     """Gain over random removal, with its interval."""
     cells = result["cells"]
-    drawing = Figure(figsize=(8, 1.2 + 1.1 * len(cells)), layout="constrained")
+    drawing = Figure(figsize=(8, 1.2 + 1.4 * len(cells)), layout="constrained")
     axes = drawing.subplots()
     place, names = 0.0, []
     for cell, facts in cells.items():
