@@ -3,12 +3,12 @@
     python benchmarks/cleaning.py --work FOLDER --json [--seeds 3] [--budget fast] [--only TEXT]
         [--cifar10n NPZ] [--noisyag FOLDER] [--report reports/cleaning] [--earlier reports/cleaning/cleaning.json]
 
-Each cell is an audit of data with wrong labels. What its ranking calls an issue is dropped, or gets the proposed
-label; so is less, and more; the same is done with cleanlab's issues, from the out-of-fold
-probabilities of five trainings. Each way is trained again, as often as there are seeds, beside the data as it is and
-beside as many samples dropped at random, with as many steps, and asked a test set that nobody has trained on. Every
-training leaves a file in FOLDER, so that a call that was cut off goes on. With `--earlier`, other cells are taken from
-the result of an earlier call. One thread per training.
+Each cell is an audit of data with wrong labels. What its ranking calls an issue is dropped, or gets the proposed label;
+so are fewer samples, and more of them; the same is done with cleanlab's issues, from the out-of-fold probabilities of
+five trainings. Each way is trained again, as often as there are seeds, beside the data as it is and beside as many
+samples dropped at random, with as many steps, and asked a test set that nobody has trained on. Every training leaves a
+file in FOLDER, so that a call that was cut off goes on. With `--earlier`, other cells are taken from the result of an
+earlier call. One thread per training.
 """
 
 import argparse
@@ -41,8 +41,11 @@ Data = tuple[Array, Array, Array, Array, Array]
 """Training inputs, given labels, true labels; test inputs, test labels."""
 SAMPLES = 10_000
 WAYS: tuple[tuple[Auto, float | None], ...] = (
-    *(("drop", None), ("relabel", None)),
-    *(("drop", 0.2), ("relabel", 0.2), ("drop", 0.9)),
+    ("drop", None),
+    ("relabel", None),
+    ("drop", 0.2),
+    ("relabel", 0.2),
+    ("drop", 0.9),
 )
 """What is done with the issues; and with all samples whose label score is below a threshold."""
 
