@@ -2,13 +2,14 @@
 
     python benchmarks/cleaning.py --work FOLDER --json [--seeds 3] [--budget fast] [--only TEXT]
         [--cifar10n NPZ] [--noisyag FOLDER] [--report reports/cleaning] [--earlier reports/cleaning/cleaning.json]
+        [--thresholds]
 
-Each cell is an audit of data with wrong labels. What its ranking calls an issue is dropped, or gets the proposed label;
-so are fewer samples, and more of them; the same is done with cleanlab's issues, from the out-of-fold probabilities of
-five trainings. Each way is trained again, as often as there are seeds, beside the data as it is and beside as many
-samples dropped at random, with as many steps, and asked a test set that nobody has trained on. Every training leaves a
-file in FOLDER, so that a call that was cut off goes on. With `--earlier`, other cells are taken from the result of an
-earlier call. One thread per training.
+Each cell is an audit of data with wrong labels. What `decide` takes from its ranking is dropped, or gets the proposed
+label (with `--thresholds`, the samples below other label scores instead); the same is done with cleanlab's issues, from
+the out-of-fold probabilities of five trainings. Each way is trained again, as often as there are seeds, beside the data
+as it is and beside as many samples dropped at random, with as many steps, and asked a test set that nobody has trained
+on. Every training leaves a file in FOLDER, so that a call that was cut off goes on. With `--earlier`, other cells are
+taken from the result of an earlier call. One thread per training.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import gwa_attrib as gwa
 from gwa_attrib.audited_model import audited_model
 from gwa_attrib.baselines import baselines
 from gwa_attrib.cleaning import decide
-from gwa_attrib.cleaning.decisions import Auto
+from gwa_attrib.cleaning.decisions import EVEN, Auto
 from gwa_attrib.cleaning.paired import mean_of_both
 from gwa_attrib.cleaning.retrained import AS_IT_IS, DECIDED, RANDOM, Retrained, retrain_with
 from gwa_attrib.datasets.fashion_mnist import DEFAULT_FOLDER, read_idx
@@ -40,14 +41,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Data = tuple[Array, Array, Array, Array, Array]
 """Training inputs, given labels, true labels; test inputs, test labels."""
 SAMPLES = 10_000
-WAYS: tuple[tuple[Auto, float | None], ...] = (
-    ("drop", None),
-    ("relabel", None),
-    ("drop", 0.2),
-    ("relabel", 0.2),
-    ("drop", 0.9),
-)
-"""What is done with the issues; and with all samples whose label score is below a threshold."""
+Way = tuple[Auto, float | None]
+"""What is done, with the samples below which label score; None: with all issues."""
+DEFAULT: tuple[Way, ...] = (("drop", EVEN), ("relabel", EVEN))
+CLEANLAB: tuple[Way, ...] = (("drop", None), ("relabel", None))
+THRESHOLDS: tuple[Way, ...] = (("drop", 0.5), ("relabel", 0.5), ("drop", 0.2), ("relabel", 0.2), ("drop", 0.9))
 
 
 def fashion(rate: float) -> Data:
@@ -134,27 +132,29 @@ def rankings(run: Run) -> Iterator[tuple[str, Scores, float]]:
     yield "cleanlab", Scores(found.values, run.sample_ids, "confident_learning", "low", columns), seconds
 
 
-def measure(run: Run, truth: Array, test: Path, seeds: int) -> dict[str, Any]:
-    """By ranking and by what is done: accuracies, gains with intervals, and the trainings themselves for comparison."""
+def measure(run: Run, truth: Array, test: Path, seeds: int, ways: tuple[Way, ...]) -> dict[str, Any]:
+    """By ranking and by what is done: accuracies, gains with intervals, how far ours are ahead of cleanlab's."""
     found: dict[str, Any] = {}
+    answers: dict[str, Array] = {}
     for name, scores, seconds in rankings(run):
-        for action, below in WAYS if name == "ours" else WAYS[:2]:
+        for action, below in ways if name == "ours" else CLEANLAB:
             decisions = decide(run, action, scores, below=below)
             trained = retrain_with(run, decisions, test=str(test), truth=None, seeds=seeds, workers=1)
             rows = np.searchsorted(run.sample_ids, decisions.sample_ids)
             wrong = truth[rows] != run.labels[rows]
-            found[f"{name}, {action}{'' if below is None else f' below {below:g}'}"] = {
+            way = f"{name}, {action}{'' if below in (None, EVEN) else f' below {below:g}'}"
+            answers[way] = trained.right[DECIDED]
+            found[way] = {
                 **gains(trained),
                 "decided": len(rows),
                 "were_wrong": int(wrong.sum()),
                 "right_proposals": int((decisions.labels == truth[rows]).sum()) if action == "relabel" else None,
                 "seconds_to_rank": round(seconds, 2),
-                "trained": trained,
             }
-    for action in ("drop", "relabel"):
-        pair = [found[f"{name}, {action}"]["trained"].right[DECIDED] for name in ("ours", "cleanlab")]
-        found[f"ours, {action}"]["ahead_of_cleanlab"] = interval(pair[0] - pair[1])
-    return {name: {k: v for k, v in facts.items() if k != "trained"} for name, facts in found.items()}
+    for way, facts in found.items():
+        if way.startswith("ours"):
+            facts["ahead_of_cleanlab"] = interval(answers[way] - answers[f"cleanlab, {way.split()[1]}"])
+    return found
 
 
 def gains(trained: Retrained) -> dict[str, Any]:
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--noisyag", help="folder with noisyag_train.parquet and noisyag_test.parquet")
     parser.add_argument("--only", default="", help="cells whose name contains this")
     parser.add_argument("--earlier", type=Path, help="cleaning.json of an earlier call")
+    parser.add_argument("--thresholds", action="store_true", help="ours by other label scores than the default")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--report", type=Path)
     options = parser.parse_args()
@@ -194,11 +195,12 @@ def main() -> None:
         if (earlier["seeds"], earlier["budget"]) != (options.seeds, options.budget):
             parser.error(f"{options.earlier} is of {earlier['seeds']} seeds and the budget {earlier['budget']}")
         result["cells"] = earlier["cells"]
+    ways = THRESHOLDS if options.thresholds else DEFAULT
     for name, read in cells(options).items():
         run, truth, test, seconds = audited(options.work / name, read, options.budget)
         errors = int((truth != run.labels).sum())
         facts = {"samples": len(truth), "wrong": errors, "seconds_of_audit": seconds}
-        result["cells"][name] = {**facts, "ways": measure(run, truth, test, options.seeds)}
+        result["cells"][name] = {**facts, "ways": measure(run, truth, test, options.seeds, ways)}
     if options.json:
         print(json.dumps(result))
     if options.report:

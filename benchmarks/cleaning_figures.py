@@ -10,7 +10,15 @@ from matplotlib.figure import Figure
 matplotlib.rcParams["svg.hashsalt"] = "gwa_attrib"  # the same picture for the same numbers
 
 COLOURS = {"ours": "#2c6496", "cleanlab": "#8a8f98"}
-MARKERS = {"drop": "o", "relabel": "s", "drop below 0.2": "v", "relabel below 0.2": "^", "drop below 0.9": "D"}
+MARKERS = {
+    "drop": "o",
+    "relabel": "s",
+    "drop below 0.2": "v",
+    "relabel below 0.2": "^",
+    "drop below 0.5": "P",
+    "relabel below 0.5": "X",
+    "drop below 0.9": "D",
+}
 COLUMNS = (
     *("Data", "wrong", "way", "decided", "of them wrong", "accuracy", "as it was"),
     *("over random", "over as it was", "ours ahead of cleanlab"),

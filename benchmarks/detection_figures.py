@@ -50,7 +50,8 @@ def by_setting(result: dict[str, Any], metric: str) -> dict[str, dict[str, float
 
 def markdown(result: dict[str, Any]) -> str:
     summary = result["summary"]
-    parts = [_ranks(summary), _settings(result), _counts(result), _hard(summary), _seconds(summary)]
+    parts = [_ranks(summary), _settings(result), _counts(result), _reliability(summary), _hard(summary)]
+    parts.append(_seconds(summary))
     return "# Which detector finds wrong labels\n\n" + "\n".join(line for part in parts for line in [*part, ""])
 
 
@@ -108,6 +109,37 @@ def _counts(result: dict[str, Any]) -> list[str]:
         row += [f"{ours['f1']:.3f}", f"{ours['proposals']:.3f}"]
         lines.append(_row([*row, f"{theirs['count']:.0f}", f"{theirs['f1']:.3f}", f"{theirs['proposals']:.3f}"]))
     return [line.replace("nan", "") for line in lines]
+
+
+KINDS = {
+    "all": "all",
+    "hard pictures": "Fashion-MNIST, CIFAR-10N",
+    "ambiguous": "`instance`, NoisyAG-News",
+    "others": "digits, breast cancer",
+}
+"""What the reliability is pooled over: `instance` and NoisyAG-News go before the sets of pictures."""
+
+
+def _reliability(summary: dict[str, Any]) -> list[str]:
+    """One row a bin of the label score, which are the same for all kinds: how many labels, which share is right."""
+    kinds = {name: KINDS[name] for name in summary["reliability"]}
+    lines = [
+        "## What a label score means",
+        "",
+        "Share of the labels that is right, by label score (the mean of a bin, and how many labels are in it).",
+        "",
+        _row(list(kinds.values())),
+        "|---" * len(kinds) + "|",
+    ]
+    for bins in zip(*(summary["reliability"][kind] for kind in kinds), strict=True):
+        lines.append(_row([_bin(b) for b in bins]))
+    return lines
+
+
+def _bin(found: dict[str, Any]) -> str:
+    if not found["samples"]:
+        return ""
+    return f"{found['label_score']:.2f}: {100 * found['right']:.0f} % of {found['samples']:,}"
 
 
 def _hard(summary: dict[str, Any]) -> list[str]:
@@ -177,15 +209,16 @@ def gap_figure(result: dict[str, Any], file: Path) -> None:
     figure.savefig(file)
 
 
-def reliability_figure(bins: list[dict[str, float]], file: Path) -> None:
-    """How often a label is right, by its score."""
+def reliability_figure(kinds: dict[str, list[dict[str, Any]]], file: Path) -> None:
+    """How often a label is right, by its score: of all, and of each kind."""
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", lw=1)
-    axes.plot([b["label_score"] for b in bins], [b["right"] for b in bins], "o-", color="C0")
-    for b in bins:
-        at, left = (b["label_score"], b["right"]), b["label_score"] > 0.5
-        beside: dict[str, Any] = {"xytext": (-6, 4) if left else (6, -1), "ha": "right" if left else "left"}
-        axes.annotate(f"{b['samples']:,.0f}", at, textcoords="offset points", fontsize=7, **beside)
+    for number, (kind, bins) in enumerate(kinds.items()):
+        style = {"color": "k", "lw": 2} if kind == "all" else {"color": f"C{number - 1}", "lw": 1}
+        name = KINDS[kind].replace("`", "")
+        found = [(b["label_score"], b["right"]) for b in bins if b["samples"]]
+        axes.plot(*zip(*found, strict=True), "o-", ms=4, label=name, **style)
+    axes.legend(frameon=False, fontsize=8)
     axes.set(xlabel="label score", ylabel="share of these labels that is right", xlim=(0, 1), ylim=(0, 1))
     figure.savefig(file)

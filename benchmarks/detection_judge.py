@@ -146,7 +146,7 @@ def summarise(cells: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "count": _count(cells),
         "flags": _mean(noisy, ("ours", "cleanlab", "aum_threshold"), "f1"),
         "proposals": _mean(noisy, ("ours", "cleanlab"), "proposals"),
-        "reliability": _pooled_reliability(cells),
+        "reliability": {kind: _pooled_reliability(among) for kind, among in _by_kind(cells).items()},
         "hard": _hard(cells),
         "seconds": _seconds(cells),
     }
@@ -172,12 +172,21 @@ def _mean(cells: dict[str, dict[str, Any]], who: tuple[str, ...], what: str) -> 
     return {name: round(float(np.mean([cell[name][what] for cell in cells.values()])), 4) for name in who}
 
 
-def _pooled_reliability(cells: dict[str, dict[str, Any]]) -> list[dict[str, float]]:
-    if not cells:
-        return []
+def _by_kind(cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """All; and those that differ in what a label score means, as far as there are some."""
+    ambiguous = {name for name in cells if "instance" in name or name.startswith("noisyag")}
+    pictures = {name for name in cells if name.startswith(("fashion-mnist", "cifar10n"))} - ambiguous
+    kinds = {"all": set(cells), "hard pictures": pictures, "ambiguous": ambiguous}
+    kinds["others"] = kinds["all"] - pictures - ambiguous
+    return {kind: {name: cells[name] for name in cells if name in names} for kind, names in kinds.items() if names}
+
+
+def _pooled_reliability(cells: dict[str, dict[str, Any]]) -> list[dict[str, float | None]]:
+    """By bin: how many labels, their mean score, and which share is right; None where there is no label."""
     total = np.sum([cell["reliability"] for cell in cells.values()], axis=0)
     return [
-        {"samples": int(n), "label_score": round(s / n, 4), "right": round(r / n, 4)} for n, s, r in total.tolist() if n
+        {"samples": int(n), "label_score": round(s / n, 4) if n else None, "right": round(r / n, 4) if n else None}
+        for n, s, r in total.tolist()
     ]
 
 

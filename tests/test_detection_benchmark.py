@@ -98,7 +98,7 @@ def test_the_summary_counts_who_is_first() -> None:
             for name, v in values.items()
         }
         who = {"count": 9, "low": 5, "high": 20, "f1": 0.5, "proposals": 0.5}
-        more = {"ours": who, "cleanlab": who, "aum_threshold": {"f1": 0.1}, "reliability": [[10, 4.0, 5]]}
+        more = {"ours": who, "cleanlab": who, "aum_threshold": {"f1": 0.1}, "reliability": [[10, 4.0, 5], [0, 0.0, 0]]}
         return {"methods": methods, "errors": 10, "samples": 100, "seconds": {"audit": 1.0}, **more}
 
     made = {
@@ -110,4 +110,6 @@ def test_the_summary_counts_who_is_first() -> None:
     assert found["methods"]["aum"]["ours_significantly_behind"] == ["digits-b-seed=0"]
     assert found["count"]["interval_held"] == 1
     assert found["count"]["median_relative_error"]["ours"] == pytest.approx(0.1)
-    assert found["reliability"] == [{"samples": 20, "label_score": 0.4, "right": 0.5}]
+    assert list(found["reliability"]) == ["all", "others"]
+    assert found["reliability"]["others"][0] == {"samples": 20, "label_score": 0.4, "right": 0.5}
+    assert found["reliability"]["others"][1] == {"samples": 0, "label_score": None, "right": None}

@@ -78,7 +78,7 @@ SIGNATURES: dict[str, str] = {
     "Comparison.plot": "self path",
     "Choice": "rule epoch stop measure reason also=()",
     "open_run": "path",
-    "decide": "run auto scores=None * below=None",
+    "decide": "run auto scores=None * below=0.3",
     "read_decisions": "path run",
     "Decisions.write": "self path",
     "Decisions.to_frame": "self",

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 SURE = 20.0
-"""How many times likelier wrong than right a label is, for `low`; and right than wrong at most, for `high`."""
+"""Odds against a label from which it counts for `low`; odds for it up to which it counts for `high`."""
 ERRORS = 1.64
 """Standard errors of a count (Poisson) by which the interval is widened."""
 
@@ -21,11 +21,11 @@ class ErrorCount:
     """Estimated number of wrong labels."""
 
     count: int
-    """Samples whose label is more likely wrong than right."""
+    """Samples with the odds against their label: a label score below 1/2."""
     low: int
-    """At least twenty times as likely wrong as right; less the sampling error of that number."""
+    """Those with odds of twenty to one against the label; less the sampling error of that number."""
     high: int
-    """All but those that are at least twenty times as likely right; and the sampling error of that number."""
+    """All but those with odds of twenty to one for the label; and the sampling error of that number."""
 
 
 def count_errors(log_odds: Float[np.ndarray, " sample"]) -> ErrorCount:

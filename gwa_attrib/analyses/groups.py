@@ -41,11 +41,11 @@ def groups(
         clusters: How many, at most.
 
     Returns:
-        By group, the largest excess that is sure first (by `low`): `samples`; `issues`, those more likely wrong than
-        right; `errors`, the sum of the probabilities of being wrong, 1 - label_score; `rate`, these per sample;
-        `excess`, the rate less that of all other samples, with its 95 % interval `low` to `high` (normal, of the
-        probabilities as they are: how well they are calibrated is not in it); `alignment`, the mean over samples and
-        epochs. Samples without a score are left out.
+        By group, the largest excess that is sure first (by `low`): `samples`; `issues`, those with a label score below
+        1/2; `errors`, the sum of 1 - label_score, as if it were the probability of being wrong; `rate`, these per
+        sample; `excess`, the rate less that of all other samples, with its 95 % interval `low` to `high` (normal, of
+        these probabilities: how far they are off is not in it); `alignment`, the mean over samples and epochs. Samples
+        without a score are left out.
 
     Raises:
         InputError: no such column, or one with too many different values to be groups.

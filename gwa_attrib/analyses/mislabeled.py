@@ -27,11 +27,11 @@ def mislabeled(run: Run) -> Scores:
     """Log-odds that the given label is wrong, in nats: by the class probabilities of all epochs together, and by which
     classes are taken for which.
 
-    Columns: `is_label_issue` (more likely wrong than right), `label_score` in [0, 1] (about the probability that the
-    label is right; lower is worse), `given_label`, `predicted_label` (the likeliest class if the given label, which
-    training has seen, counts a fifth less; of an issue, the likeliest other). ``meta["estimated_errors"]`` has
-    `count`, `low` and `high`, see `ErrorCount`; ``meta["noise_matrix"]``, ``[class, label]``, which share of the
-    samples of each class carries each label, if the issues are of the classes proposed for them.
+    Columns: `label_score` in [0, 1] (see `label_score`; lower is worse), `is_label_issue` (a label score below 1/2),
+    `given_label`, `predicted_label` (the likeliest class if the given label, which training has seen, counts a fifth
+    less; of an issue, the likeliest other). ``meta["estimated_errors"]`` has `count`, `low` and `high`, see
+    `ErrorCount`; ``meta["noise_matrix"]``, ``[class, label]``, which share of the samples of each class carries each
+    label, if the issues are of the classes proposed for them.
     """
     labels, judged = run.labels.astype(np.int64), judge(run)
     value, predicted = judged.log_odds, judged.predicted
@@ -73,7 +73,12 @@ def judge(run: Recorded, held: int | None = None) -> Judged:
 
 
 def label_score(log_odds: Float[np.ndarray, " sample"]) -> Float[np.ndarray, " sample"]:
-    """About the probability that the label is right, in [0, 1]; low is suspicious."""
+    """The odds on the scale of the probability that the label is right, in [0, 1]; low is suspicious.
+
+    A rank rather than a probability: no run has a truth to calibrate it on. How often labels were right at which score
+    where the truth is known is in `docs/detection.md`: with hard pictures more often than it says, where samples are
+    ambiguous less often.
+    """
     return np.asarray(1.0 / (1.0 + np.exp(log_odds)))
 
 

@@ -32,7 +32,7 @@ def apply(run: Run | str | Path, decisions: Decisions | Auto | str | Path, out: 
     Args:
         run: A run, or its folder.
         decisions: `Decisions`; or a decisions.csv of the report of this run, or a .json of Label Studio about its
-            suspects; or "drop" or "relabel" for every suspect.
+            suspects; or "drop" or "relabel" for what ``decide(run, ...)`` decides.
         out: A new file of the kind of the source, or a new folder for it; the class folders of an image folder are in
             `out` itself. Built-in data sets become an .npz. None writes nothing.
 

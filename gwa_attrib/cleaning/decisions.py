@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from gwa_attrib.analyses import rank
 from gwa_attrib.errors import InputError
@@ -19,6 +19,8 @@ Auto = Literal["drop", "relabel"]
 ACTIONS = ("keep", "relabel", "drop")
 COLUMNS = ("sample_id", "key", "given_label", "new_label", "decision", "label_score", "note", "run_id")
 """Of decisions.csv. `new_label` is the label that the sample gets, empty for drop; `run_id` names the run."""
+EVEN = 0.3
+"""The `label_score` at which half of the labels were right where the truth is known: see `docs/detection.md`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +65,15 @@ class Decisions:
         return Path(path)
 
 
-def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float | None = None) -> Decisions:
-    """The decisions of a ranking itself: every sample that it calls an issue is dropped, or gets the proposed label.
+def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float | None = EVEN) -> Decisions:
+    """The decisions of a ranking itself: what it is rather sure of is dropped, or gets the proposed label.
 
     Args:
         run: A recorded run.
         auto: "drop" or "relabel".
         scores: With the columns of ``rank(run, "mislabeled")``, which is the default.
-        below: Take the samples whose `label_score` is below this instead of the issues (those below 1/2). Where less
-            gained more, and where more did, is in `docs/cleaning.md`.
+        below: Decide on the samples whose `label_score` is below this; None: on all that the ranking calls an issue.
+            Where more gained more, and where less did, is in `docs/cleaning.md`.
 
     Raises:
         InputError: another word, a threshold that is no probability, or scores of another run or without the columns.
@@ -86,7 +88,7 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
             found=f"{found.method!r} of {len(found)} samples without {', '.join(sorted(missing)) or 'its ids'}",
             todo='Pass rank(run, "mislabeled"), or leave scores out.',
         )
-    rows = _decided(found, below)
+    rows = np.flatnonzero(_decided(found, below))
     number = {name: i for i, name in enumerate(run.class_names)}
     proposed = [number[name] for name in np.asarray(found.columns["predicted_label"])[rows]]
     labels = np.full(len(rows), -1) if auto == "drop" else np.array(proposed, dtype=np.int64)
@@ -97,16 +99,16 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
     return decisions_of(run, rows, (auto,) * len(rows), labels, score)
 
 
-def _decided(scores: Scores, below: float | None) -> Int[np.ndarray, " decided"]:
+def _decided(scores: Scores, below: float | None) -> Bool[np.ndarray, " sample"]:
     if below is None:
-        return np.flatnonzero(np.asarray(scores.columns["is_label_issue"]))
+        return np.asarray(scores.columns["is_label_issue"])
     if not 0.0 < below <= 1.0 or "label_score" not in scores.columns:
         raise InputError(
             expected="below to be a label_score above 0, up to 1, and scores that have that column",
             found=f"{below!r} and the columns {', '.join(scores.columns)}",
-            todo="Pass below=0.5 for what is more likely wrong than right, or leave it out.",
+            todo="Pass below=None to take what the ranking calls an issue.",
         )
-    return np.flatnonzero(np.asarray(scores.columns["label_score"]) < below)
+    return np.asarray(np.asarray(scores.columns["label_score"]) < below)
 
 
 def decisions_of(

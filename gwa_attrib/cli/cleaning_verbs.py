@@ -7,19 +7,20 @@ from typing import Annotated
 import typer
 
 import gwa_attrib as gwa
+from gwa_attrib.cleaning.decisions import EVEN
 from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
 from gwa_attrib.errors import InputError
 
 
 class Auto(StrEnum):
-    """What happens to every suspect."""
+    """What happens to the suspects that the ranking is rather sure of."""
 
     drop = "drop"
     relabel = "relabel"
 
 
 Below = Annotated[
-    float | None, typer.Option(help="With --auto: every sample with a label_score below this, instead of below 0.5.")
+    float | None, typer.Option(help=f"With --auto: decide where the label_score is below this.  [default: {EVEN}]")
 ]
 
 
@@ -29,7 +30,7 @@ def apply(
         Path | None,
         typer.Argument(metavar="[DECISIONS]", help="decisions.csv of the report, or a .json of Label Studio."),
     ] = None,
-    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
+    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel the surest suspects.")] = None,
     below: Below = None,
     out: Annotated[Path | None, typer.Option(help="New file or folder for the cleaned copy.")] = None,
     as_json: AsJson = False,
@@ -57,13 +58,13 @@ def _one_of(run: str, decisions: Path | None, auto: Auto | None, below: float | 
         if below is not None:
             raise InputError(expected="--below with --auto", found="a decisions.csv", todo="Leave --below out.")
         return str(decisions)
-    return gwa.decide(gwa.open_run(run), auto.value, below=below)
+    return gwa.decide(gwa.open_run(run), auto.value, below=EVEN if below is None else below)
 
 
 def verify(
     run: RunFolder,
     decisions: Annotated[Path | None, typer.Option(help="decisions.csv, as the report saves it.")] = None,
-    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel every suspect.")] = None,
+    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel the surest suspects.")] = None,
     below: Below = None,
     test: Annotated[str | None, typer.Option(help="A test set, as audit reads it.")] = None,
     truth: Annotated[

@@ -29,8 +29,8 @@ MOST_BUTTONS = 20
 def to_label_studio(request: Request) -> Exported:
     """Tasks (JSON) with the proposed labels as predictions, and the labeling configuration (XML) for them.
 
-    The XML file has the name of the tasks. A prediction's score is the probability that it is right: `label_score`
-    where the given label is proposed, else one minus it. Images of a folder are addressed as Label Studio's local
+    The XML file has the name of the tasks. A prediction's score is `label_score` where the given label is proposed,
+    else one minus it. Images of a folder are addressed as Label Studio's local
     files; others are inside the tasks. With a prefix of addresses they are expected there, and what is no file yet is
     written to a folder of PNG files beside the tasks.
     """

@@ -49,9 +49,10 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
         verbose: Show progress if above 0.
 
     Attributes:
-        label_quality_: ``[sample]``, in [0, 1], about the probability that the label is right; low is suspicious.
+        label_quality_: ``[sample]``, in [0, 1], the odds on the scale of the probability that the label is right, a
+            rank rather than a probability; low is suspicious.
         ranked_: Row numbers, the most suspicious first.
-        is_label_issue_: ``[sample]``, whether the label is more likely wrong than right.
+        is_label_issue_: ``[sample]``, whether the label's quality is below 1/2.
         predicted_label_: ``[sample]``, the class to propose, of `classes_`; the given label where it seems right.
         estimated_errors_: How many labels are wrong: `count`, `low` and `high`, see `ErrorCount`.
         noise_matrix_: ``[class, label]``, which share of the rows of each class carries each label, if the issues are

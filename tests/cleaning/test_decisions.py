@@ -1,5 +1,6 @@
 """decisions.csv comes back whole from people and spreadsheets, and is refused where it is about something else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
-from gwa_attrib.cleaning.decisions import COLUMNS, decisions_of
+from gwa_attrib.cleaning.decisions import COLUMNS, EVEN, decisions_of
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
 
@@ -37,12 +38,12 @@ def changed(file: Path, **columns: object) -> Path:
 
 def test_what_the_ranking_decides(run: Run) -> None:
     scores = gwa.rank(run).to_frame()
-    issues = scores[scores["is_label_issue"]]
-    assert len(issues) >= 10
+    sure = scores[scores["label_score"] < EVEN]
+    assert len(sure) >= 10
     drop, relabel = gwa.decide(run, "drop"), gwa.decide(run, "relabel")
-    assert drop.sample_ids.tolist() == relabel.sample_ids.tolist() == issues.index.tolist()
-    assert drop.counts == {"keep": 0, "relabel": 0, "drop": len(issues)}
-    assert [NAMES[label] for label in relabel.labels] == issues["predicted_label"].tolist()
+    assert drop.sample_ids.tolist() == relabel.sample_ids.tolist() == sure.index.tolist()
+    assert drop.counts == {"keep": 0, "relabel": 0, "drop": len(sure)}
+    assert [NAMES[label] for label in relabel.labels] == sure["predicted_label"].tolist()
     assert list(relabel.to_frame().columns) == list(COLUMNS)
     with pytest.raises(InputError, match="drop or relabel"):
         gwa.decide(run, "keep")  # type: ignore[arg-type]
@@ -137,9 +138,32 @@ def test_another_threshold_takes_more_or_fewer(run: Run) -> None:
     score = gwa.rank(run).to_frame()["label_score"]
     for below in (0.2, 0.9, 1.0):
         assert gwa.decide(run, "drop", below=below).sample_ids.tolist() == score.index[score < below].tolist()
+    assert gwa.decide(run, "drop", below=None).sample_ids.tolist() == score.index[score < 0.5].tolist()
     relabel = gwa.decide(run, "relabel", below=1.0)
     assert 0 < len(relabel) < 120  # those with another label to propose
     assert (relabel.labels != run.labels[relabel.sample_ids]).all()
     for below in (0.0, -1, 1.5, float("nan")):
         with pytest.raises(InputError, match="below"):
             gwa.decide(run, "drop", below=below)
+
+
+def test_an_issue_that_is_not_sure_is_left(run: Run) -> None:
+    scores = gwa.rank(run)
+    first = scores.top(2)
+    columns = {
+        **scores.columns,
+        "is_label_issue": np.isin(scores.sample_ids, first),
+        "label_score": np.where(scores.sample_ids == first[0], 0.29, 0.31),
+    }
+    found = replace(scores, columns=columns)
+    assert gwa.decide(run, "drop", found).sample_ids.tolist() == [first[0]]
+    assert gwa.decide(run, "drop", found, below=None).sample_ids.tolist() == sorted(first)
+
+
+def test_scores_without_a_label_score_decide_by_their_issues(run: Run) -> None:
+    scores = gwa.rank(run)
+    found = replace(scores, columns={k: v for k, v in scores.columns.items() if k != "label_score"})
+    with pytest.raises(InputError, match="below=None"):
+        gwa.decide(run, "drop", found)
+    issues = scores.sample_ids[scores.columns["is_label_issue"]]
+    assert gwa.decide(run, "drop", found, below=None).sample_ids.tolist() == issues.tolist()
