@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from layer_loops import BATCHES, KINDS, Trial
 from passes import PASSES, Pass
 from torch import Tensor, nn
 
+import gwa_attrib as gwa
 from gwa_attrib.errors import GWAError, StepOrderError
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -34,6 +36,51 @@ def test_with_gradient_accumulation_each_batch_is_recorded(tmp_path: Path, kind:
                 optimizer.zero_grad()
         case.end_epoch()
     case.check()
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-9])
+@each_kind
+def test_weights_that_start_at_zero_beside_a_bias_that_does_not(tmp_path: Path, kind: str, size: float) -> None:
+    """What is left of their products is the rounding of the bias: it is no mismatch, and with zeros it is none."""
+    make, x = KINDS[kind]
+    layers = [name for name, m in make().named_modules() if isinstance(m, nn.Linear | nn.Conv2d) and m.bias is not None]
+    assert layers
+    for layer in layers:
+        for what in ("all", [layer]) if not size else ("all",):
+            made = scaled(make, layer, size)
+            with Trial(tmp_path / f"{layer} {what}", made, x(), layers=what) as case:
+                case.step(IDS, F.cross_entropy)
+                case.end_epoch()
+            if not size:
+                case.check()
+
+
+@pytest.mark.parametrize("layers", ["all", ["weight"]])
+def test_a_head_that_starts_at_zero_has_products_of_exactly_zero(tmp_path: Path, layers: str | list[str]) -> None:
+    """Of any width: in which order a sum is taken, and so what it rounds to, depends on that."""
+    for classes in range(3, 12):
+        torch.manual_seed(classes)
+        x = torch.randn(60, 24)
+        made = scaled(lambda classes=classes: nn.Linear(24, classes), "", 0.0)
+        with Trial(tmp_path / str(classes), made, x, torch.arange(60) % 3, layers=layers) as case:
+            case.step(list(range(60)), F.cross_entropy)
+            case.end_epoch()
+        case.check()
+        assert not gwa.open_run(tmp_path / str(classes)).trajectory("dot", layer="weight").any()
+
+
+def scaled(make: Callable[[], nn.Module], layer: str, size: float) -> Callable[[], nn.Module]:
+    """The model with the weights of one layer times `size`, and a bias of about one."""
+
+    def made() -> nn.Module:
+        model = make()
+        module = model.get_submodule(layer)
+        with torch.no_grad():
+            module.weight *= size
+            module.bias.copy_(torch.linspace(-1.0, 1.3, len(module.bias)))
+        return model
+
+    return made
 
 
 @pytest.mark.parametrize("between", PASSES)

@@ -95,18 +95,16 @@ def norms(module: nn.modules.conv._ConvNd, operands: Operands, sums: Gradients |
         return parts_of_gradients(RULE, module, operands, most=FAST_GROUPS, sums=sums)
     parts = {}
     bias = own_parameters(module).get("bias")
-    constant = None if module.bias is None else module.bias.detach().to(x.dtype)
-    summed = None if module.bias is None else delta.sum(dim=(1, *range(3, delta.dim())))
     if out is None:
         weight = module.weight.detach().to(x.dtype)
-        out = torch.unsqueeze(module._conv_forward(x.squeeze(1), weight, constant), 1)
+        out = torch.unsqueeze(module._conv_forward(x.squeeze(1), weight, None), 1)
+    elif module.bias is not None:
+        out = out - module.bias.detach().to(out.dtype).view(-1, *[1] * len(module.kernel_size))
     dot = (delta * out).flatten(1).sum(dim=1)
-    if summed is not None and constant is not None:
-        dot = dot - summed @ constant
     images, shape = padded(module, x.squeeze(1), geometry(module))
     parts["weight"] = Part(dot, kernel_squared_norm(images, delta.squeeze(1), shape))
-    if summed is not None and bias is not None:
-        parts["bias"] = reduce_gradient(summed, bias)
+    if bias is not None:
+        parts["bias"] = reduce_gradient(delta.sum(dim=(1, *range(3, delta.dim()))), bias)
     return parts
 
 

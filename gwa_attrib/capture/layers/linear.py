@@ -50,19 +50,19 @@ def norms(module: nn.Linear, operands: Operands, sums: Gradients | None = None) 
         of_total = total.square().sum(dim=1) if of_delta is None else of_delta
         parts["bias"] = Part(total @ module.bias.detach().to(x.dtype), of_total)
     squared_norm = outer_squared_norm(x, delta) if of_delta is None else of_delta * x.square().sum(dim=(1, 2))
-    return {"weight": Part(_product(module, operands, parts.get("bias")), squared_norm), **parts}
+    return {"weight": Part(_product(module, operands), squared_norm), **parts}
 
 
-def _product(module: nn.Linear, operands: Operands, of_bias: Part | None) -> Tensor:
-    """⟨∂ℓ/∂W, W⟩ from what is at hand."""
+def _product(module: nn.Linear, operands: Operands) -> Tensor:
+    """⟨∂ℓ/∂W, W⟩ from what is at hand; exactly zero where W is."""
     if operands.x_grad is not None:
         return (operands.x * operands.x_grad).flatten(1).sum(dim=1)
     out, x = operands.out, operands.x
     if out is None:
         out = F.linear(x, module.weight.detach().to(x.dtype))
-        of_bias = None
-    dot = (operands.delta * out).flatten(1).sum(dim=1)
-    return dot if of_bias is None else dot - of_bias.dot
+    elif module.bias is not None:
+        out = out - module.bias.detach().to(out.dtype)
+    return (operands.delta * out).flatten(1).sum(dim=1)
 
 
 RULE = Rule(kinds=(nn.Linear,), gradient=gradient, norms=norms, needs_output=needs_output)

@@ -149,11 +149,13 @@ def _deviations(capture: LayerCapture, loop: list[Products], parts: Mapping[str,
 
 def _compare(names: list[str], expected: Tensor, found: Tensor, weights: Tensor) -> list[Deviation]:
     norm, norm_found = expected[..., 1].sqrt(), found[..., 1].clamp_min(0).sqrt()
-    # A gradient that is zero by its nature holds rounding only: it is measured against the whole.
+    # A gradient that is zero by its nature holds rounding only: it is measured against the whole. So is the product of
+    # weights that start near zero.
     floor = 1e-3 * expected[..., 1].sum(dim=1, keepdim=True).sqrt()
     size = torch.maximum(norm, floor).clamp_min(1e-30)
     of_norm = ((norm - norm_found).abs() / size).nan_to_num(torch.inf).amax(dim=0)
-    scale = size * weights.clamp_min(1e-30)
+    scale = size * weights
+    scale = torch.maximum(scale, 1e-3 * scale.amax(dim=1, keepdim=True)).clamp_min(1e-30)
     of_product = ((expected[..., 0] - found[..., 0]).abs() / scale).nan_to_num(torch.inf).amax(dim=0)
     return [Deviation(name, float(a), float(b)) for name, a, b in zip(names, of_norm, of_product, strict=True)]
 
