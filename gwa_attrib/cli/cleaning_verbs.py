@@ -20,7 +20,7 @@ class Auto(StrEnum):
 
 
 Below = Annotated[
-    float | None, typer.Option(help=f"With --auto: decide where the label_score is below this.  [default: {EVEN}]")
+    float | None, typer.Option(help=f"With --auto: decide where the label_score is below this; {EVEN} if not given.")
 ]
 
 
