@@ -20,7 +20,7 @@ ACTIONS = ("keep", "relabel", "drop")
 COLUMNS = ("sample_id", "key", "given_label", "new_label", "decision", "label_score", "note", "run_id")
 """Of decisions.csv. `new_label` is the label that the sample gets, empty for drop; `run_id` names the run."""
 EVEN = 0.3
-"""The `label_score` at which half of the labels were right where the truth is known: see `docs/detection.md`."""
+"""The `label_score` at which half of the labels were right, over all trainings of `docs/detection.md`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ class Decisions:
 
 
 def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float | None = EVEN) -> Decisions:
-    """The decisions of a ranking itself: what it is rather sure of is dropped, or gets the proposed label.
+    """The decisions of a ranking itself: samples with a low `label_score` are dropped, or get the proposed label.
 
     Args:
         run: A recorded run.

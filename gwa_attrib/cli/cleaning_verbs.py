@@ -13,7 +13,7 @@ from gwa_attrib.errors import InputError
 
 
 class Auto(StrEnum):
-    """What happens to the suspects that the ranking is rather sure of."""
+    """What happens to the samples with a low label_score."""
 
     drop = "drop"
     relabel = "relabel"
@@ -30,7 +30,7 @@ def apply(
         Path | None,
         typer.Argument(metavar="[DECISIONS]", help="decisions.csv of the report, or a .json of Label Studio."),
     ] = None,
-    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel the surest suspects.")] = None,
+    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel what has a low label_score.")] = None,
     below: Below = None,
     out: Annotated[Path | None, typer.Option(help="New file or folder for the cleaned copy.")] = None,
     as_json: AsJson = False,
@@ -64,7 +64,7 @@ def _one_of(run: str, decisions: Path | None, auto: Auto | None, below: float | 
 def verify(
     run: RunFolder,
     decisions: Annotated[Path | None, typer.Option(help="decisions.csv, as the report saves it.")] = None,
-    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel the surest suspects.")] = None,
+    auto: Annotated[Auto | None, typer.Option(help="Instead: drop or relabel what has a low label_score.")] = None,
     below: Below = None,
     test: Annotated[str | None, typer.Option(help="A test set, as audit reads it.")] = None,
     truth: Annotated[

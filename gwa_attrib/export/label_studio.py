@@ -30,9 +30,9 @@ def to_label_studio(request: Request) -> Exported:
     """Tasks (JSON) with the proposed labels as predictions, and the labeling configuration (XML) for them.
 
     The XML file has the name of the tasks. A prediction's score is `label_score` where the given label is proposed,
-    else one minus it. Images of a folder are addressed as Label Studio's local
-    files; others are inside the tasks. With a prefix of addresses they are expected there, and what is no file yet is
-    written to a folder of PNG files beside the tasks.
+    else one minus it. Images of a folder are addressed as Label Studio's local files; others are inside the tasks. With
+    a prefix of addresses they are expected there, and what is no file yet is written to a folder of PNG files beside
+    the tasks.
     """
     path = request.place("label-studio.json")
     if path.suffix != ".json":
