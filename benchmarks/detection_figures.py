@@ -206,7 +206,7 @@ def gap_figure(result: dict[str, Any], file: Path) -> None:
             color="w" if abs(value) > 0.1 else "k",
         )
     figure.colorbar(image, label="average precision: ours less the method's; blue: ours is ahead", shrink=0.8)
-    figure.savefig(file)
+    figure.savefig(file, metadata={"Date": None})
 
 
 def reliability_figure(kinds: dict[str, list[dict[str, Any]]], file: Path) -> None:
@@ -221,4 +221,4 @@ def reliability_figure(kinds: dict[str, list[dict[str, Any]]], file: Path) -> No
         axes.plot(*zip(*found, strict=True), "o-", ms=4, label=name, **style)
     axes.legend(frameon=False, fontsize=8)
     axes.set(xlabel="label score", ylabel="share of these labels that is right", xlim=(0, 1), ylim=(0, 1))
-    figure.savefig(file)
+    figure.savefig(file, metadata={"Date": None})
