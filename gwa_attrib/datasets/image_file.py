@@ -104,6 +104,20 @@ def read_pixels(
     return pixels if grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
+def read_picture(path: Path) -> "PIL.Image.Image":
+    """The first frame with all its pixels, turned as EXIF says, grey or RGB with eight bits; transparent parts white.
+
+    Raises:
+        Exception: see `read_pixels`.
+    """
+    from PIL import Image
+
+    with quiet_pillow():
+        pixels = read_pixels(path, grey=image_facts(path).grey, resize_to=None)
+    pixels = pixels if pixels.dtype == np.uint8 else pixels.round().astype(np.uint8)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
 def _eight_bits(image: "PIL.Image.Image", mode: str) -> "PIL.Image.Image":
     from PIL import Image
 

@@ -8,6 +8,7 @@ from gwa_attrib.datasets.class_folders import find_images
 from gwa_attrib.datasets.image_set import read_images
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_labels
+from gwa_attrib.datasets.load import choose_reader
 from gwa_attrib.datasets.reading import Options, readers, refuse_columns
 from gwa_attrib.datasets.wording import printable, storable
 from gwa_attrib.errors import DataError
@@ -41,6 +42,35 @@ def read_image_folder(location: str, options: Options) -> LabeledData:
     name = printable(root.resolve().name) + "/"
     skipped = (*found.ignored, *refused)
     return LabeledData(name, location, "image", images.pixels, labels, class_names, keys, {}, skipped)
+
+
+def folder_of(data: LabeledData) -> Path | None:
+    """The folder that the data were read from; None if they were not read from an image folder."""
+    try:
+        reader, location = choose_reader(data.source)
+    except DataError:
+        return None  # made by hand, or the folder has gone
+    return Path(location) if reader.name == "image-folder" else None
+
+
+def image_file(root: Path, key: str) -> Path | None:
+    """The file of the sample with this key in an image folder; None if it has gone."""
+    try:
+        direct = root / key
+        if direct.is_file():
+            return direct
+        return image_files(root).get(key) if "\\" in key else None
+    except (OSError, ValueError, DataError):
+        return None
+
+
+def image_files(root: Path) -> dict[str, Path]:
+    """The files of an image folder by the keys of their samples. A key is no path: a name that is no UTF-8 is escaped.
+
+    Raises:
+        DataError: the folder has no images.
+    """
+    return {storable(path.relative_to(root).as_posix()): path for path in find_images(root).files}
 
 
 def _within(root: Path, path: Path) -> str:
