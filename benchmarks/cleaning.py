@@ -33,9 +33,9 @@ from gwa_attrib.cleaning.paired import mean_of_both
 from gwa_attrib.cleaning.retrained import AS_IT_IS, DECIDED, RANDOM, Retrained, retrain_with
 from gwa_attrib.datasets.fashion_mnist import DEFAULT_FOLDER, read_idx
 from gwa_attrib.datasets.flip import flip_labels
+from gwa_attrib.files.whole import whole_file
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
-from gwa_attrib.store.atomic import atomic_write
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Data = tuple[Array, Array, Array, Array, Array]
@@ -110,13 +110,9 @@ def audited(folder: Path, read: Callable[[], Data], budget: str) -> tuple[Run, A
 
 def save_data(file: Path, inputs: Array, labels: Array) -> None:
     """Once, so that the fingerprint of the audit stays true."""
-
-    def save(path: Path) -> None:
-        with path.open("wb") as stream:
-            np.savez_compressed(stream, X=inputs, y=labels)
-
     if not file.exists():
-        atomic_write(file.parent, file, save)
+        with whole_file(file, within=file.parent) as half, half.open("wb") as stream:
+            np.savez_compressed(stream, X=inputs, y=labels)
 
 
 def rankings(run: Run) -> Iterator[tuple[str, Scores, float]]:

@@ -31,7 +31,7 @@ import gwa_attrib as gwa
 from gwa_attrib.audited_model import AuditedModel, audited_model
 from gwa_attrib.baselines import baselines
 from gwa_attrib.baselines.out_of_fold import out_of_fold
-from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.files.whole import whole_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -91,11 +91,8 @@ def of_cleanlab(audited: AuditedModel) -> dict[str, Array]:
 
 
 def saved(work: Path, file: Path, **arrays: Array) -> None:
-    def save(path: Path) -> None:
-        with path.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-
-    atomic_write(work, file, save)
+    with whole_file(file, within=work) as half, half.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def train_all(todo: list[Cell], sources: Sources, work: Path, workers: int) -> None:

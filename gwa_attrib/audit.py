@@ -88,8 +88,8 @@ def audit(
     from gwa_attrib.datasets import embed, encode, load
     from gwa_attrib.datasets.labeled import LabeledData
     from gwa_attrib.evaluation import verified_labels
+    from gwa_attrib.files.place import local
     from gwa_attrib.store.neighbourhood import keep_embeddings
-    from gwa_attrib.store.place import local
     from gwa_attrib.training import plan_for
 
     exclude = (truth,) if truth else ()

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from gwa_attrib.audit import read_again
 from gwa_attrib.datasets import encode
 from gwa_attrib.errors import NotRecordedError
+from gwa_attrib.files.place import local
 from gwa_attrib.models import build_model, trusted_model
 from gwa_attrib.store.checkpoints import checkpoints
 from gwa_attrib.store.neighbourhood import kept_embeddings
-from gwa_attrib.store.place import local
 from gwa_attrib.store.run import Run
 from gwa_attrib.training import Plan, seeded, train_plainly
 

@@ -10,11 +10,12 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from gwa_attrib.errors import InputError
+from gwa_attrib.files.place import local
+from gwa_attrib.files.whole import write_text
 from gwa_attrib.proxies import choose_epoch, measure, proxies
 from gwa_attrib.proxies.registry import history_of
 from gwa_attrib.report.comparison_figure import comparison_svg
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.place import local
 
 Runs = Mapping[str, Run | str | Path] | Sequence[Run | str | Path]
 
@@ -41,7 +42,7 @@ class Comparison:
     def plot(self, path: str | Path) -> Path:
         """Write an SVG: the proxy against the accuracy if it is known, else a bar for each run."""
         target = local(path, "the report")
-        target.write_text(comparison_svg(self.table, self.by), encoding="utf-8")
+        write_text(target, comparison_svg(self.table, self.by))
         return target
 
 

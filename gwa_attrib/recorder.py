@@ -36,8 +36,8 @@ from gwa_attrib.capture.replay import Replay
 from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.capture.shared_rows import OBSERVED, in_order, own_samples, told
 from gwa_attrib.errors import InputError
+from gwa_attrib.files.place import Place
 from gwa_attrib.functional.observation import observe
-from gwa_attrib.store.place import Place
 from gwa_attrib.store.resumed import check_stored, give_up_from, whole_epochs
 from gwa_attrib.store.run import open_run
 from gwa_attrib.store.schema import SIGNALS, TOP

@@ -22,9 +22,9 @@ from gwa_attrib.capture.probe import Probe
 from gwa_attrib.capture.probe_recording import ProbeRecording
 from gwa_attrib.capture.processes import Processes, check_sharded, unwrapped
 from gwa_attrib.capture.samples import SampleBook
+from gwa_attrib.files.place import place
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.store.new_run import new_info
-from gwa_attrib.store.place import place
 from gwa_attrib.store.resumed import whole_epochs
 from gwa_attrib.store.writer import RunWriter
 

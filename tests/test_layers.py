@@ -11,7 +11,7 @@ import gwa_attrib
 PACKAGE = Path(gwa_attrib.__file__).parent
 LEVELS: list[list[str]] = [
     ["errors", "cost"],
-    ["patience"],
+    ["files", "patience"],
     ["_registry", "functional"],
     ["scores", "store", "neighbours"],
     ["capture", "analyses", "proxies"],

@@ -319,7 +319,7 @@ def test_an_epoch_that_could_not_be_written_is_the_same_the_second_time(tmp_path
                     optimizer.zero_grad()
                 if fails and epoch:
                     with pytest.MonkeyPatch.context() as patch:
-                        patch.setattr("gwa_attrib.store.atomic._fsync", full_disk)
+                        patch.setattr("gwa_attrib.files.whole._fsync", full_disk)
                         failed(recorder)
                 recorder.end_epoch()
         rows[name] = open_run(tmp_path / name).epochs().drop(columns=["seconds", "probe_seconds"])

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from gwa_attrib.audited_model import AuditedModel
 from gwa_attrib.cost import measured
 from gwa_attrib.errors import InputError
-from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.files.whole import whole_file
 
 FOLDS = 5
 FOLDER = "out_of_fold"
@@ -71,8 +71,5 @@ def _train(audited: AuditedModel, kept: IntColumn, left_out: IntColumn, seed: in
         model = audited.train_again(kept, seed)
         probabilities = audited.logits(model, left_out).double().softmax(dim=1).numpy()
 
-    def save(path: Path) -> None:
-        with path.open("wb") as stream:
-            np.savez(stream, probabilities=probabilities, seconds=cost.seconds)
-
-    atomic_write(audited.path, file, save)
+    with whole_file(file, within=audited.path) as half, half.open("wb") as stream:
+        np.savez(stream, probabilities=probabilities, seconds=cost.seconds)

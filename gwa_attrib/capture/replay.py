@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from gwa_attrib.capture.shared_rows import in_order
+from gwa_attrib.files.place import Place
 from gwa_attrib.store.files import parts, read_table
-from gwa_attrib.store.place import Place
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE
 from gwa_attrib.store.summaries import Row

@@ -1,10 +1,7 @@
 """Decisions applied: what is left of a data set, and a cleaned copy of it, the source untouched."""
 
-import shutil
-import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,11 +13,13 @@ from gwa_attrib.cleaning.decisions_file import read_decisions
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_positions
 from gwa_attrib.datasets.load import choose_reader
-from gwa_attrib.errors import InputError, NotRecordedError, RunError, RunExistsError
+from gwa_attrib.errors import InputError, NotRecordedError, RunExistsError
+from gwa_attrib.files.place import local
+from gwa_attrib.files.whole import is_taken, whole_file, whole_folder
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.place import local
 
 BUILT_IN = ("digits", "fashion-mnist")
+FOLDER = "image-folder"
 
 
 def apply(run: Run | str | Path, decisions: Decisions | Auto | str | Path, out: str | Path | None = None) -> Cleaned:
@@ -83,7 +82,8 @@ def _write(run: Run, cleaned: Cleaned, out: Path) -> Path:
     labels[cleaned.sample_ids[seen]] = cleaned.labels[seen]
     source = Source(data, Path(location), run.info["config"]["label_column"], left, labels)
     target = _target(out, reader.name, Path(location))
-    _write_whole(copies[reader.name], source, target)
+    with (whole_folder if reader.name == FOLDER else whole_file)(target) as half:
+        copies[reader.name](source, half)
     return target
 
 
@@ -107,42 +107,15 @@ def _target(out: Path, reader: str, location: Path) -> Path:
     Raises:
         RunExistsError: it is there, or it is the source.
     """
-    suffix = {"image-folder": "", **dict.fromkeys(BUILT_IN, ".npz")}.get(reader, location.suffix)
+    suffix = {FOLDER: "", **dict.fromkeys(BUILT_IN, ".npz")}.get(reader, location.suffix)
     target = out
     if suffix and out.suffix.lower() != suffix.lower():
         target = out / (f"{reader}.npz" if reader in BUILT_IN else location.name)
     inside = reader not in BUILT_IN and location.is_dir() and target.resolve().is_relative_to(location.resolve())
-    if inside or (target.exists() and not (target.is_dir() and not any(target.iterdir()))):
+    if inside or (is_taken(target) if reader == FOLDER else target.exists()):
         raise RunExistsError(
             expected="a new place for the cleaned copy",
             found=f"{target}, which is in the source" if inside else f"{target}, which is there already",
             todo="Name another one: nothing is overwritten.",
         )
     return target
-
-
-def _write_whole(write: Any, source: Source, target: Path) -> None:
-    half = target.with_name(f".{target.name}.{uuid.uuid4().hex}.half")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write(source, half)
-        if target.is_dir():
-            target.rmdir()
-        half.replace(target)
-    except OSError as error:
-        _forget(half)
-        raise RunError(
-            expected=f"to be able to write {target}",
-            found=f"{type(error).__name__}: {error}",
-            todo="Free space, fix the permissions, or name another place.",
-        ) from error
-    except BaseException:
-        _forget(half)
-        raise
-
-
-def _forget(half: Path) -> None:
-    if half.is_dir():
-        shutil.rmtree(half, ignore_errors=True)
-    else:
-        half.unlink(missing_ok=True)

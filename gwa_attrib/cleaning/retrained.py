@@ -15,8 +15,8 @@ from gwa_attrib.cleaning.decisions import Decisions
 from gwa_attrib.cleaning.examination import Examination, examination, share_right
 from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation.resumable import run_resumable
+from gwa_attrib.files.place import local
 from gwa_attrib.store import Run
-from gwa_attrib.store.place import local
 
 ARMS = AS_IT_IS, DECIDED, RANDOM = "as it is", "decisions", "random removal"
 FOLDER = "verify"

@@ -8,7 +8,7 @@ import typer
 
 import gwa_attrib as gwa
 from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
-from gwa_attrib.store.place import local
+from gwa_attrib.files.place import local
 
 
 def compare(

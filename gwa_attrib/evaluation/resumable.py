@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 from tqdm.auto import tqdm
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.files.whole import whole_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,12 +40,8 @@ def run_resumable(
 
 def save_array(root: Path, file: Path, values: Array) -> None:
     """Whole or not at all."""
-
-    def save(path: Path) -> None:
-        with path.open("wb") as stream:
-            np.save(stream, values)
-
-    atomic_write(root, file, save)
+    with whole_file(file, within=root) as half, half.open("wb") as stream:
+        np.save(stream, values)
 
 
 def _one(work: Callable[..., Array], arguments: tuple[Any, ...], root: Path, name: str, threads: int) -> None:

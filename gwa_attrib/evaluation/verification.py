@@ -4,14 +4,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gwa_attrib.errors import RunFormatError
+from gwa_attrib.files.whole import write_text
 from gwa_attrib.store import Run
-from gwa_attrib.store.atomic import atomic_write
 from gwa_attrib.store.schema import VERIFICATION
 
 CHANGE = ("change", "low", "high")
@@ -50,7 +49,7 @@ class Verification:
             RunError: it cannot be written.
         """
         text = json.dumps({"run_id": run.info["run_id"], **self.to_dict()}, ensure_ascii=False)
-        atomic_write(run.path, run.path / VERIFICATION, lambda path: _save(path, text))
+        write_text(run.path / VERIFICATION, text, within=run.path)
 
 
 def kept_verification(run: Run) -> Verification | None:
@@ -94,7 +93,3 @@ def _frame(rows: list[dict[str, Any]], index: str, columns: tuple[str, ...]) -> 
 
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
-
-
-def _save(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -19,7 +19,7 @@ from gwa_attrib.analyses import rank
 from gwa_attrib.errors import InputError
 from gwa_attrib.export.registry import Exported, exports, needed
 from gwa_attrib.export.request import Request, check_columns, names_in
-from gwa_attrib.export.whole import whole_folder
+from gwa_attrib.files.whole import whole_folder
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 

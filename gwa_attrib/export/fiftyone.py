@@ -15,7 +15,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.export.contents import Contents, contents_of, plain
 from gwa_attrib.export.registry import Exported, exports
 from gwa_attrib.export.request import Request
-from gwa_attrib.export.whole import whole_folder
+from gwa_attrib.files.whole import whole_folder
 
 
 @exports.register("fiftyone", source="FiftyOne 1.22, FiftyOneDataset")

@@ -17,7 +17,7 @@ from gwa_attrib.export.choices import DROP, choice_texts
 from gwa_attrib.export.contents import Contents, Kind, contents_of, plain
 from gwa_attrib.export.registry import Exported, exports
 from gwa_attrib.export.request import Request
-from gwa_attrib.export.whole import whole_file, whole_folder
+from gwa_attrib.files.whole import whole_folder, write_text
 
 CONTROL, OBJECT = "label", "sample"
 """Names of the choices and of what is looked at, in the labeling configuration."""
@@ -48,10 +48,8 @@ def to_label_studio(request: Request) -> Exported:
     config = path.with_suffix(".xml")
     images = _written_images(request, contents, frame, path)
     tasks = _tasks(request, frame, _shown_as(request, contents))
-    with whole_file(config) as half:
-        half.write_text(labeling_config(contents.kind, request.run.class_names), encoding="utf-8")
-    with whole_file(path) as half:
-        half.write_text(json.dumps(tasks, indent=1, allow_nan=False), encoding="utf-8")
+    write_text(config, labeling_config(contents.kind, request.run.class_names))
+    write_text(path, json.dumps(tasks, indent=1, allow_nan=False))
     return Exported(request.to, path, len(tasks), (config, *images))
 
 

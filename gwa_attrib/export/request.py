@@ -12,9 +12,9 @@ import pandas as pd
 from gwa_attrib.analyses import rank
 from gwa_attrib.datasets.again import read_again
 from gwa_attrib.errors import InputError, NotRecordedError
+from gwa_attrib.files.place import local
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.place import local
 
 COLUMNS = ("key", "given_label", "predicted_label", "is_label_issue", "label_score")
 

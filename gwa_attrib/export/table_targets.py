@@ -24,8 +24,6 @@ def _table(request: Request, suffix: str) -> Exported:
         raise InputError(
             expected=f"a file name that ends in {suffix}", found=str(path), todo="Name one, or choose another target."
         )
-    if request.out is None:
-        path.parent.mkdir(parents=True, exist_ok=True)
     frame = request.every_sample()
     write_frame(frame, path)
     return Exported(request.to, path, len(frame))

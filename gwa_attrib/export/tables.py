@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from gwa_attrib.errors import InputError, RunError
+from gwa_attrib.errors import InputError
+from gwa_attrib.files.whole import whole_file
 
 _FORMULA = re.compile(r"^\s*[=+\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$", re.IGNORECASE)
@@ -30,17 +31,8 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
         raise InputError(
             expected="a file name that ends in .csv or .parquet", found=str(path), todo="Choose one of the two."
         )
-    half = path.with_name(f".{path.name}.half")
-    try:
+    with whole_file(path) as half:
         writers[path.suffix](frame, half)
-        half.replace(path)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise RunError(
-            expected=f"to be able to write {path}",
-            found=f"{type(error).__name__}: {error}",
-            todo="Free space, fix the permissions, or name another file.",
-        ) from error
 
 
 def write_tables(frame: pd.DataFrame, folder: Path, name: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gwa_attrib import __version__
-from gwa_attrib.report.build import write_whole
+from gwa_attrib.files.whole import write_text
 from gwa_attrib.report.method_figures import agreement_svg, recall_svg, removal_svg
 from gwa_attrib.report.page import environment, policy, texts
 from gwa_attrib.report.wording import visible
@@ -57,8 +57,8 @@ def write_methods(compared: Compared, folder: Path) -> Path:
     """
     from gwa_attrib.export import write_frame
 
-    write_whole(folder / "report.html", page(compared))
-    write_whole(folder / "report.md", markdown(compared))
+    write_text(folder / "report.html", page(compared))
+    write_text(folder / "report.md", markdown(compared))
     write_frame(compared.table, folder / "table.parquet")
     if compared.removal is not None:
         write_frame(compared.removal, folder / "removal.parquet")

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gwa_attrib.store.atomic import atomic_write
-from gwa_attrib.store.place import Place
+from gwa_attrib.files.place import Place
+from gwa_attrib.files.whole import whole_file
 from gwa_attrib.store.schema import CHECKPOINTS
 
 _NAME = re.compile(r"epoch=([0-9]{5,})\.pt")
@@ -26,7 +26,8 @@ def save_checkpoint(root: Place, epoch: int, state: Mapping[str, Any]) -> Place:
     import torch
 
     target = root / CHECKPOINTS / f"epoch={epoch:05d}.pt"
-    atomic_write(root, target, lambda file: torch.save(dict(state), file))
+    with whole_file(target, within=root) as half:
+        torch.save(dict(state), half)
     return target
 
 

@@ -1,9 +1,10 @@
 """Whether a folder may become a run, and making room in it: an earlier run may be replaced, nothing else is touched."""
 
 from gwa_attrib.errors import RunExistsError
+from gwa_attrib.files.place import Place
+from gwa_attrib.files.whole import TMP
 from gwa_attrib.store.checkpoints import checkpoint_epoch
 from gwa_attrib.store.deleting import delete, refuse_links
-from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import (
     CHECKPOINTS,
     DUPLICATES,
@@ -12,7 +13,6 @@ from gwa_attrib.store.schema import (
     FOLDERS,
     RUN_FILE,
     SAMPLES_FILE,
-    TMP,
     VERIFICATION,
     PartName,
     SpanName,

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.files.place import Place
+from gwa_attrib.files.whole import whole_file
 from gwa_attrib.store.checked import GROUPS_MARK, marked
 from gwa_attrib.store.deleting import delete
 from gwa_attrib.store.files import joined, open_parquet, parts, read_table
-from gwa_attrib.store.place import Place
 from gwa_attrib.store.resumed import lacks_files
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import (
@@ -84,13 +84,13 @@ def _join(run: Run, folder: str, files: dict[int, list[Place]], attempt: int) ->
     noted = marked(first, run.run_id, name).schema
     schema = noted.with_metadata({**noted.metadata, GROUPS_MARK: json.dumps(groups).encode()})
 
-    def write(target: Place) -> None:
-        with pq.ParquetWriter(target, schema, **encoding(schema)) as writer:
-            for epoch in files:
-                table = first if epoch == min(files) else _epoch(run, folder, files, epoch)
-                writer.write_table(table.cast(schema), row_group_size=ROW_GROUP)
-
-    atomic_write(run.path, run.path / name, write)
+    with (
+        whole_file(run.path / name, within=run.path) as half,
+        pq.ParquetWriter(half, schema, **encoding(schema)) as writer,
+    ):
+        for epoch in files:
+            table = first if epoch == min(files) else _epoch(run, folder, files, epoch)
+            writer.write_table(table.cast(schema), row_group_size=ROW_GROUP)
 
 
 def _rows(path: Place, run_id: str) -> int:

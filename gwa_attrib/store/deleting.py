@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from gwa_attrib.errors import RunError
-from gwa_attrib.store.place import Place
-from gwa_attrib.store.schema import CHECKPOINTS, FOLDERS, TMP
+from gwa_attrib.files.place import Place
+from gwa_attrib.files.whole import TMP
+from gwa_attrib.store.schema import CHECKPOINTS, FOLDERS
 
 
 def delete(files: Iterable[Place], *, what: str, todo: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gwa_attrib.errors import NotARunError, RunFormatError
-from gwa_attrib.store.place import Place
+from gwa_attrib.files.place import Place
 from gwa_attrib.store.schema import RUN_FILE, SCHEMA_VERSION
 
 LARGEST = 2**63 - 1

@@ -9,8 +9,8 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from gwa_attrib.errors import RunFormatError
+from gwa_attrib.files.place import Place, is_remote
 from gwa_attrib.store.checked import check_columns, check_mark, row_groups
-from gwa_attrib.store.place import Place, is_remote
 from gwa_attrib.store.row_groups import Between, IdRanges
 from gwa_attrib.store.schema import PartName, SpanName
 

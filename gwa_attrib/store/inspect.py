@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from gwa_attrib.files.place import Place, let_read
+from gwa_attrib.files.whole import TMP
 from gwa_attrib.store.files import damaged, open_parquet, parts
-from gwa_attrib.store.place import Place, let_read
 from gwa_attrib.store.resumed import lacks_files
 from gwa_attrib.store.run import Run
-from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS, TMP
+from gwa_attrib.store.schema import EPOCHS, LAYERS, OBSERVATIONS
 
 MOST = 1000
 """Missing epochs that are named."""

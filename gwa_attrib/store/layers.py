@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
 from gwa_attrib.errors import InputError, RunFormatError
+from gwa_attrib.files.place import Place
 from gwa_attrib.store.dense import positions, scatter_mean
 from gwa_attrib.store.files import joined, parts, read_table
-from gwa_attrib.store.place import Place
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYER_SIGNALS, LAYERS, OBSERVATIONS
 
 

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Float32
 
 from gwa_attrib.errors import RunFormatError
-from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.files.place import Place
+from gwa_attrib.files.whole import whole_file
 from gwa_attrib.store.files import read_table
-from gwa_attrib.store.place import Place
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import DUPLICATES, EMBEDDINGS, FEATURES
 
@@ -69,7 +69,8 @@ def keep_duplicates(root: Place, pairs: pd.DataFrame) -> None:
         RunError: it cannot be written.
     """
     table = pa.Table.from_pandas(pairs[PAIRS.names], schema=PAIRS, preserve_index=False)
-    atomic_write(root, root / DUPLICATES, lambda path: pq.write_table(table, path, compression="zstd"))
+    with whole_file(root / DUPLICATES, within=root) as half:
+        pq.write_table(table, half, compression="zstd")
 
 
 def kept_duplicates(run: Run) -> pd.DataFrame | None:
@@ -88,11 +89,8 @@ def kept_duplicates(run: Run) -> pd.DataFrame | None:
 
 
 def _keep(root: Place, name: str, rows: Float[np.ndarray, "sample feature"]) -> None:
-    def save(path: Place) -> None:
-        with path.open("wb") as stream:
-            np.save(stream, rows, allow_pickle=False)
-
-    atomic_write(root, root / name, save)
+    with whole_file(root / name, within=root) as half, half.open("wb") as stream:
+        np.save(stream, rows, allow_pickle=False)
 
 
 def _kept(run: Run, name: str) -> Float32[np.ndarray, "sample feature"] | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from gwa_attrib.store.place import Place
+from gwa_attrib.files.place import Place
 
 SCHEMA_VERSION = 1
 
@@ -39,7 +39,6 @@ EMBEDDINGS = "embeddings.npy"
 DUPLICATES = "duplicates.parquet"
 VERIFICATION = "verification.json"
 """What training again with decisions showed, where it was measured."""
-TMP = "_tmp"
 
 TOP = 5
 """How many of the likeliest classes are kept per observation."""

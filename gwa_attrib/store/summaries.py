@@ -11,8 +11,8 @@ import pyarrow as pa
 import torch
 
 from gwa_attrib.errors import RunFormatError
+from gwa_attrib.files.place import Place
 from gwa_attrib.functional.central_moments import Moments, moments
-from gwa_attrib.store.place import Place
 
 Row = Mapping[str, Any]
 

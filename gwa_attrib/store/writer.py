@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.store.atomic import atomic_write
+from gwa_attrib.files.place import Place, place
+from gwa_attrib.files.whole import whole_file, write_text
 from gwa_attrib.store.checked import marked
 from gwa_attrib.store.claim import claim
 from gwa_attrib.store.facts import processes_of, read_info
-from gwa_attrib.store.place import Place, place
 from gwa_attrib.store.resumed import check_same
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
@@ -94,7 +94,7 @@ class RunWriter:
         if self.rank:
             return
         text = as_json(self.info)
-        atomic_write(self.path, self.path / RUN_FILE, lambda file: _write_text(file, text))
+        write_text(self.path / RUN_FILE, text, within=self.path)
 
     def write_samples(self, frame: pd.DataFrame) -> None:
         """One row per sample: sample_id, key, label and further columns; to be written before the observations."""
@@ -122,7 +122,8 @@ class RunWriter:
 
     def _write(self, name: str, table: pa.Table) -> None:
         noted = marked(table, self.info["run_id"], name)
-        atomic_write(self.path, self.path / name, lambda file: _write_table(file, noted))
+        with whole_file(self.path / name, within=self.path) as half:
+            pq.write_table(noted, half, row_group_size=ROW_GROUP, **encoding(noted.schema))
 
 
 def by_sample(ids: Int[np.ndarray, " row"], steps: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
@@ -153,14 +154,6 @@ def as_json(info: Mapping[str, Any]) -> str:
             found=str(error),
             todo="Leave out what JSON cannot hold, or turn it into text.",
         ) from error
-
-
-def _write_text(file: Place, text: str) -> None:
-    file.write_text(text, encoding="utf-8")
-
-
-def _write_table(file: Place, table: pa.Table) -> None:
-    pq.write_table(table, file, row_group_size=ROW_GROUP, **encoding(table.schema))
 
 
 def encoding(schema: pa.Schema) -> dict[str, Any]:

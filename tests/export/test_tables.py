@@ -42,11 +42,12 @@ def test_both_formats_hold_the_same(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["issues.csv", "issues.parquet"]
 
 
-def test_another_format_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
+def test_another_format_and_a_file_in_place_of_the_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.csv or \.parquet"):
         write_frame(frame(), tmp_path / "x.xlsx")
+    (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError):
-        write_frame(frame(), tmp_path / "missing" / "x.csv")
+        write_frame(frame(), tmp_path / "file" / "x.csv")
 
 
 @pytest.mark.parametrize("cell", ["=1+1", " =1", "\n=1", "＝1+1", "＠x", "@SUM(A1)"])

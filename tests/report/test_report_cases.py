@@ -12,8 +12,7 @@ from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.datasets.labeled import LabeledData
-from gwa_attrib.errors import InputError, RunError, RunFormatError
-from gwa_attrib.report.build import write_whole
+from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store import Run
 from report.markup import Node, read_page
 
@@ -225,22 +224,3 @@ def test_wrong_scores_and_data_are_refused(plain_run: Run, hostile_run: Run, tmp
     with pytest.raises(InputError, match="299 samples"):
         gwa.report(plain_run, path, data=["text"] * 299)
     assert not path.exists()
-
-
-def test_what_was_there_stays_if_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "sub" / "report.html"
-    write_whole(path, "first")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", fail)
-        with pytest.raises(RunError, match="No space left"):
-            write_whole(path, "second")
-    assert path.read_text() == "first"
-    assert list(path.parent.iterdir()) == [path]
-    with pytest.raises(RunError):
-        write_whole(path / "below a file.html", "third")
-    with pytest.raises(RunError):
-        write_whole(tmp_path / "sub", "a folder")

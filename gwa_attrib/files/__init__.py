@@ -1,0 +1,1 @@
+"""Where files lie, and the one way to write them: whole or not at all."""
