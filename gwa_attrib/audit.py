@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     IntColumn = np.ndarray[Any, np.dtype[np.int64]]
 
 
-BEFORE_FLIP = "label_before_flip"
-"""Column of a run with the labels of the source, where an audit has flipped some."""
-
-
 @dataclass(frozen=True)
 class AuditResult:
     """What an audit found; also what ``gwa-attrib audit --json`` prints."""
@@ -120,7 +116,7 @@ def flip_some(
     """The data set with a share of its labels changed; the column `label_before_flip` names the classes before that."""
     import numpy as np
 
-    from gwa_attrib.datasets.flip import flip_labels, known_look_alikes, look_alikes
+    from gwa_attrib.datasets.flip import BEFORE_FLIP, flip_labels, known_look_alikes, look_alikes
 
     pairs = None
     if kind == "pairs":

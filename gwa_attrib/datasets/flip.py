@@ -15,6 +15,9 @@ from gwa_attrib.errors import InputError
 flip_kinds = Registry("kind of label flip")
 """Functions of (labels of the chosen samples, number of classes, random generator, pairs) to their new labels."""
 
+BEFORE_FLIP = "label_before_flip"
+"""Column of a run with the labels of the source, where an audit has flipped some."""
+
 Labels = Int64[np.ndarray, " sample"]
 Pairs = Mapping[int, int]
 

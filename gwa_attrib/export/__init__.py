@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -62,8 +63,9 @@ def export(
             folders are not.
         k: Only the so many most suspicious samples, worst first. By default the suspects for Label Studio, and every
             sample for the others. Datalab takes them all.
-        data: What the run was trained on: `LabeledData`, or a data set whose item i is sample i, as ``(x, y)`` or
-            ``x``. By default an audited data set is read again.
+        data: What the run was trained on: `LabeledData`, or a data set whose item i is sample i, as ``(x, y)``, ``x``
+            or a dict. By default an audited data set is read again. Other data, or the same in another order, are told
+            by their labels.
         scores: Whose scores, with the columns of ``rank(run, "mislabeled")``, which is the default.
         url_prefix: For Label Studio: where images are served from, such as ``http://localhost:8000/photos/``.
 
@@ -72,8 +74,8 @@ def export(
 
     Raises:
         UnknownNameError: another target; the error lists them.
-        InputError: scores of another run or without the columns, no sample to export, or an option that the target
-            does not have.
+        InputError: scores of another run or without the columns, data of another run or in another order, no sample
+            to export, or an option that the target does not have.
         NotRecordedError: the target shows samples, and their data is not given and cannot be read again.
         MissingDependencyError: the package of the target is not installed.
         RunExistsError: the folder to write is there already.
@@ -83,8 +85,9 @@ def export(
     from gwa_attrib.export.registry import exports
     from gwa_attrib.export.request import request
 
-    written: Exported = exports[to](request(run, to, out, k, data, scores, url_prefix))
-    return written
+    asked = request(run, to, out, k, data, scores, url_prefix)
+    written: Exported = exports[to](asked)
+    return replace(written, notes=tuple(asked.notes))
 
 
 def __getattr__(name: str) -> Any:

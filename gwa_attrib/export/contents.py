@@ -10,11 +10,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from gwa_attrib.datasets import LabeledData
-from gwa_attrib.datasets.class_folders import find_images
-from gwa_attrib.datasets.load import choose_reader
-from gwa_attrib.datasets.picture import as_numbers, picture_of
+from gwa_attrib.datasets.content import Content, content_reader
+from gwa_attrib.datasets.image_folder import folder_of, image_files
 from gwa_attrib.datasets.wording import storable
-from gwa_attrib.errors import DataError, InputError
+from gwa_attrib.errors import InputError
 
 COLUMNS = 100
 """Of a row; the rest of a wider one is counted."""
@@ -48,30 +47,31 @@ class Contents:
         return os.fsencode(self.files[sample_id].relative_to(self.root).as_posix())
 
 
-def contents_of(data: Any, sample_ids: Sequence[int]) -> Contents:
+def contents_of(data: Any, sample_ids: Sequence[int], *, tokenizer: Any = None) -> Contents:
     """The contents of these samples.
 
     Args:
-        data: `LabeledData`, or a data set whose item i is sample i, as ``(x, y)`` or ``x``, with ``x`` a picture (a
-            tensor ``[channel, height, width]``, an array, a PIL image), a string, or a row of numbers.
+        data: As `content_reader` takes it.
         sample_ids: At least one; the first one says what all of them are.
+        tokenizer: As `content_reader` takes it.
 
     Raises:
-        InputError: items that are none of these.
+        InputError: samples that are no pictures, texts or rows of numbers, or that cannot be read.
     """
-    if isinstance(data, LabeledData):
-        return _labeled(data)
-    kind = _kind(_x(data[sample_ids[0]]))
+    if isinstance(data, LabeledData) and data.kind == "image":
+        return _images(data)
+    look = content_reader(data, tokenizer=tokenizer)
+    kind = _kind(look(sample_ids[0]), sample_ids[0])
 
     def read(sample_id: int) -> Any:
-        x = _x(data[sample_id])
-        if _kind(x) != kind:
+        content = look(sample_id)
+        if _kind(content, sample_id) != kind:
             raise InputError(
                 expected=f"samples of one kind: sample {sample_ids[0]} is of the kind {kind}",
-                found=f"sample {sample_id} of the kind {_kind(x)}",
+                found=f"sample {sample_id} of the kind {_kind(content, sample_id)}",
                 todo="Export them apart.",
             )
-        return _READ[kind](x)
+        return _exported(content)
 
     return Contents(kind, read)
 
@@ -81,27 +81,14 @@ def plain(text: str) -> str:
     return storable(text).replace("\0", "\ufffd")
 
 
-def _labeled(data: LabeledData) -> Contents:
-    if isinstance(data.inputs, pd.DataFrame):
-        frame = data.inputs
-        return Contents("table", lambda i: _row(dict(frame.iloc[i].items())))
-    if data.kind == "text":
-        return Contents("text", lambda i: plain(str(data.inputs[i])))
-    root = _image_folder(data)
-    files = {} if root is None else _files(data, root)
-    return Contents("image", lambda i: _picture(data.inputs[i]), root, files)
-
-
-def _image_folder(data: LabeledData) -> Path | None:
-    try:
-        reader, location = choose_reader(data.source)
-    except DataError:
-        return None  # made by hand
-    return Path(location) if reader.name == "image-folder" else None
+def _images(data: LabeledData) -> Contents:
+    root = folder_of(data)
+    look = content_reader(data)
+    return Contents("image", lambda i: look(i).picture, root, {} if root is None else _files(data, root))
 
 
 def _files(data: LabeledData, root: Path) -> dict[int, Path]:
-    found = {storable(path.relative_to(root).as_posix()): path for path in find_images(root).files}
+    found = image_files(root)
     missing = [key for key in data.keys if key not in found]
     if missing:
         raise InputError(
@@ -110,38 +97,27 @@ def _files(data: LabeledData, root: Path) -> dict[int, Path]:
     return {i: found[key] for i, key in enumerate(data.keys)}
 
 
-def _x(item: Any) -> Any:
-    return item[0] if isinstance(item, tuple | list) and len(item) > 1 else item
-
-
-def _kind(x: Any) -> Kind:
-    if isinstance(x, str):
-        return "text"
-    numbers = as_numbers(x)
-    if numbers is not None and numbers.ndim == 1:
-        return "table"
-    if picture_of(x) is not None:
+def _kind(content: Content, sample_id: int) -> Kind:
+    if content.picture is not None:
         return "image"
+    if content.text is not None:
+        return "text"
+    if content.values is not None:
+        return "table"
     raise InputError(
         expected="samples that are pictures, texts or rows of numbers",
-        found=f"a {type(x).__name__}" + ("" if numbers is None else f" of shape {list(numbers.shape)}"),
-        todo="Pass a data set whose items are (x, y), with x one of these; or export to csv or parquet.",
+        found=f"sample {sample_id}: {content.missing}",
+        todo="Pass a data set whose items are (x, y) or dicts, with one of these; or export to csv or parquet.",
     )
 
 
-def _picture(x: Any) -> Any:
-    """Values of `LabeledData` reach to 255, whatever their type."""
-    return picture_of(x if x.dtype == "uint8" else x.round().clip(0, 255).astype("uint8"))
+def _exported(content: Content) -> Any:
+    if content.picture is not None:
+        return content.picture
+    return plain(content.text) if content.text is not None else _row(content.values or {})
 
 
 def _row(values: Mapping[Any, Any]) -> dict[str, str]:
     texts = {plain(str(name)): "" if pd.isna(value) else plain(str(value)) for name, value in values.items()}
     more = len(texts) - COLUMNS
     return texts if more <= 0 else {**dict(list(texts.items())[:COLUMNS]), "…": f"{more} more columns"}
-
-
-_READ: dict[Kind, Callable[[Any], Any]] = {
-    "image": picture_of,
-    "text": plain,
-    "table": lambda x: _row(dict(enumerate(as_numbers(x), start=1))),  # type: ignore[arg-type]
-}

@@ -28,6 +28,8 @@ class Exported:
     """How many samples are in it."""
     also: tuple[Path, ...] = ()
     """What belongs to it: a labeling configuration, a folder of images."""
+    notes: tuple[str, ...] = ()
+    """What could not be checked."""
 
 
 def needed(package: str, extra: str) -> ModuleType:

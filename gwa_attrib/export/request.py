@@ -1,7 +1,7 @@
 """What is asked of an export: a run, its scores, its data, which samples, and where to."""
 
 from collections.abc import Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 
 from gwa_attrib.analyses import rank
 from gwa_attrib.datasets.again import read_again
+from gwa_attrib.datasets.same_samples import check_same_samples
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.files.place import local
 from gwa_attrib.scores import Scores
@@ -30,6 +31,8 @@ class Request:
     k: int | None
     given_data: Any
     url_prefix: str | None
+    notes: list[str] = field(default_factory=list)
+    """What could not be checked, so far."""
 
     @cached_property
     def data(self) -> Any:
@@ -37,6 +40,7 @@ class Request:
 
         Raises:
             NotRecordedError: none is given, and no audit has read it, or it cannot be read any more.
+            InputError: it is not the data of the run, or not in its order.
         """
         found, note = (self.given_data, "") if self.given_data is not None else read_again(self.run)
         if found is None:
@@ -53,6 +57,9 @@ class Request:
                 found="one without a length" if size is None else f"one of {size} samples",
                 todo="Pass the data that the run was recorded on, in the same order.",
             )
+        if self.given_data is not None:
+            unsure = check_same_samples(self.run, found, np.asarray(self.scores.columns["is_label_issue"], dtype=bool))
+            self.notes.extend([unsure] if unsure else [])
         return found
 
     def place(self, name: str) -> Path:

@@ -1,0 +1,95 @@
+"""Whether data are those of a run, in its order: by their labels, which both know."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from gwa_attrib.datasets.content import Label, label_reader
+from gwa_attrib.datasets.flip import BEFORE_FLIP
+from gwa_attrib.datasets.wording import shown
+from gwa_attrib.errors import InputError
+
+if TYPE_CHECKING:
+    from gwa_attrib.store import Run
+
+COMPARED = 256
+"""Samples whose labels are compared."""
+TOLERATED = 0.01
+"""Share of them that may differ; one always may."""
+NOT_CHECKED = (
+    "Whether the data are those of the run, in its order, could not be checked: they say no label of a sample that "
+    "could be compared with the run's."
+)
+
+
+def check_same_samples(run: "Run", data: Any, is_suspect: Bool[np.ndarray, " sample"]) -> str:
+    """Compare the labels of data with the run's, of some samples drawn at random, as many of each class as there are.
+
+    Suspects are passed over: their labels may have been corrected since.
+
+    Args:
+        run: The run.
+        data: As `content_reader` takes it.
+        is_suspect: For each sample of the run.
+
+    Returns:
+        A sentence where nothing could be compared, else "".
+
+    Raises:
+        InputError: the labels of too many samples differ.
+    """
+    read = label_reader(data)
+    known = _known(run)
+    compared, differing = 0, []
+    for row in _drawn(run.labels, is_suspect):
+        sample_id = int(run.sample_ids[row])
+        try:
+            found = read(sample_id)
+        except Exception:  # the user's code reads files: a sample that cannot be read says nothing
+            continue
+        same = _is_same(found, row, run, known)
+        compared += same is not None
+        if same is False:
+            differing.append((sample_id, str(run.class_names[int(run.labels[row])]), found[1] or str(found[0])))
+    if len(differing) > max(1, TOLERATED * compared):
+        sample_id, given, other = differing[0]
+        raise InputError(
+            expected="the data of the run, in its order: apart from suspects, with the labels that were recorded",
+            found=f"another label for {len(differing)} of {compared} samples drawn to compare; the first: sample "
+            f"{sample_id}, {shown(given)} in the run and {shown(other)} in the data",
+            todo="Pass the data set that the run was recorded on, with its samples in the same order and its labels as "
+            "they were then.",
+        )
+    return "" if compared else NOT_CHECKED
+
+
+def _drawn(labels: Int[np.ndarray, " sample"], is_suspect: Bool[np.ndarray, " sample"]) -> list[int]:
+    """Rows, each class as likely: where most samples are of one class, the others tell the orders apart."""
+    rows = np.flatnonzero((labels >= 0) & ~is_suspect)
+    if len(rows) <= COMPARED:
+        return rows.tolist()
+    share = 1.0 / np.bincount(labels[rows])[labels[rows]]
+    drawn = np.random.default_rng(0).choice(rows, COMPARED, replace=False, p=share / share.sum())
+    return np.sort(drawn).tolist()
+
+
+def _known(run: "Run") -> Mapping[int, str]:
+    """By row: the class names before an audit has flipped labels; another label that the data may have."""
+    column = run.samples.get(BEFORE_FLIP)
+    return {} if column is None else dict(enumerate(column.astype(str)))
+
+
+def _is_same(found: Label, row: int, run: "Run", before: Mapping[int, str]) -> bool | None:
+    """None where the two cannot be compared."""
+    number, name = found
+    given, names = int(run.labels[row]), run.class_names
+    if number is None and (name is None or (name not in names and _are_numbers(names))):
+        return None
+    return number == given or name in (names[given], before.get(row))
+
+
+def _are_numbers(names: tuple[str, ...]) -> bool:
+    """Whether the run was told no names, so that its classes have their numbers."""
+    return names == tuple(str(i) for i in range(len(names)))
