@@ -17,6 +17,7 @@ from gwa_attrib.export import export
 from gwa_attrib.report import report
 
 if TYPE_CHECKING:
+    from gwa_attrib import plot
     from gwa_attrib.analyses import groups, rank
     from gwa_attrib.attributors import attribute, self_influence
     from gwa_attrib.cleaning import Cleaned, Decisions, Verification, apply, decide, harmful, read_decisions, verify
@@ -100,6 +101,7 @@ __all__ = [
     "measure",
     "near_duplicates",
     "open_run",
+    "plot",
     "rank",
     "read_decisions",
     "record",
@@ -109,7 +111,13 @@ __all__ = [
 ]
 
 
+_PARTS = ("plot",)
+"""Modules that are used as ``gwa.plot.alignments(run)``: they, too, are imported when they are first touched."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PARTS:
+        return import_module(f"gwa_attrib.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'gwa_attrib' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

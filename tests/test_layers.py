@@ -10,14 +10,14 @@ import gwa_attrib
 
 PACKAGE = Path(gwa_attrib.__file__).parent
 LEVELS: list[list[str]] = [
-    ["errors", "cost"],
+    ["errors", "cost", "legible"],
     ["files", "patience"],
     ["_registry", "functional"],
     ["scores", "store", "neighbours"],
     ["capture", "analyses", "proxies"],
     ["recorder"],
     ["recording", "diagnosis", "attributors", "evaluation", "augment", "datasets", "models", "sklearn"],
-    ["export"],
+    ["export", "plot"],
     ["integrations", "report", "training"],
     ["audit", "comparison"],
     ["audited_model"],
@@ -29,7 +29,7 @@ LEVELS: list[list[str]] = [
 LEVEL = {part: number for number, parts in enumerate(LEVELS) for part in parts}
 ONLY = {
     "opacus": {"capture"},
-    "matplotlib": {"report"},
+    "matplotlib": {"plot", "report"},
     "jinja2": {"report"},
     **{name: {"integrations"} for name in ("lightning", "pytorch_lightning", "skorch", "accelerate")},
 }

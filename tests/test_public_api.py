@@ -52,6 +52,20 @@ NAMES = [
     "self_influence",
     "verify",
 ]
+PARTS = {
+    "plot": [
+        "Figures",
+        "alignments",
+        "data_map",
+        "label_scores",
+        "noise_matrix",
+        "removal_curves",
+        "stopping",
+        "trajectories",
+        "write_figures",
+    ]
+}
+"""Modules of the public face, and their names."""
 
 SIGNATURES: dict[str, str] = {
     "record": "model path * num_samples class_names=None head=None layers='head' "
@@ -88,7 +102,7 @@ SIGNATURES: dict[str, str] = {
     "verify": "run decisions * test=None truth=None seeds=5 workers=1",
     "Verification.to_dict": "self",
     "export": "run to out=None * k=None data=None scores=None url_prefix=None",
-    "Exported": "to path samples also=()",
+    "Exported": "to path samples also=() notes=()",
     "groups": "run by='class' * scores=None features=None clusters=20",
     "harmful": "run trusted * method='influence' layers='head'",
     "near_duplicates": "features * near=0.15",
@@ -105,6 +119,15 @@ SIGNATURES: dict[str, str] = {
     "Run.observations_of": "self sample_id",
     "Run.layer_observations": "self layer=None * epoch=None",
     "Run.by_epoch": "self *names table='observations' rows=slice(None, None, None)",
+    "plot.alignments": "run * epoch=None scores=None ax=None",
+    "plot.data_map": "run * scores=None ax=None",
+    "plot.label_scores": "scores * ax=None",
+    "plot.noise_matrix": "run * class_names=None most=30 ax=None",
+    "plot.removal_curves": "comparison * ax=None",
+    "plot.stopping": "run * mode='scratch' metric='val_accuracy' ax=None",
+    "plot.trajectories": "run sample_ids * ax=None",
+    "plot.write_figures": "run folder * scores=None comparison=None",
+    "plot.Figures": "written missing boxes",
     "Run.scan": "self engine='duckdb' table='observations'",
     "Scores": "values sample_ids method suspect columns=<factory> meta=<factory>",
     "Scores.top": "self k",
@@ -165,7 +188,7 @@ def found(path: str) -> Any:
 
 
 def test_the_names_are_these() -> None:
-    assert sorted(gwa.__all__) == NAMES
+    assert sorted(gwa.__all__) == sorted([*NAMES, *PARTS])
     assert gwa.__version__
 
 
@@ -178,8 +201,17 @@ def test_every_name_is_there_and_explains_itself(name: str) -> None:
     assert getattr(gwa, name) is thing
 
 
+@pytest.mark.parametrize("name", list(PARTS))
+def test_every_part_explains_itself_and_has_these_names(name: str) -> None:
+    part = getattr(gwa, name)
+    assert isinstance(part, ModuleType)
+    assert inspect.getdoc(part)
+    assert sorted(part.__all__) == PARTS[name]
+    assert all(inspect.getdoc(getattr(part, one)) for one in part.__all__)
+
+
 def test_every_name_shows_up_where_one_looks_for_it() -> None:
-    assert set(NAMES) <= set(dir(gwa))
+    assert {*NAMES, *PARTS} <= set(dir(gwa))
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
@@ -254,4 +286,4 @@ for module in pkgutil.walk_packages(gwa_attrib.__path__, "gwa_attrib."):
         importlib.import_module(module.name)
 print(json.dumps([n for n in gwa_attrib.__all__ if isinstance(getattr(gwa_attrib, n), types.ModuleType)]))
 """
-    assert in_a_new_process(code) == []
+    assert in_a_new_process(code) == list(PARTS)

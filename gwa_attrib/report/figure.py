@@ -3,48 +3,17 @@
 import io
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from gwa_attrib.plot.look import CALM, INK, MUTED, PALE, RULE, STYLE, SUSPECT, plain_axes
 from gwa_attrib.report.svg import page_svg
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, MUTED, RULE = "#1d2733", "#5b6673", "#dfe3e8"
-CALM, SUSPECT = "#2c6496", "#b3430f"
-"""All samples or a curve; suspects. Their lightness differs too, and so do line, hatch or marker."""
-PALE = "#c9d3dd"
-
-STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "font.size": 12,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 12,
-    "axes.titlecolor": INK,
-    "axes.titlelocation": "left",
-    "axes.formatter.useoffset": False,
-    "text.color": INK,
-    "text.parse_math": False,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
-    "hatch.linewidth": 0.8,
-    "legend.frameon": False,
-    "legend.fontsize": 12,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
+__all__ = ["CALM", "INK", "MUTED", "PALE", "RULE", "STYLE", "SUSPECT", "draw", "plain_axes"]
 
 
 def draw(name: str, title: str, size: tuple[int, int], paint: Callable[["Figure"], None]) -> Markup:
@@ -70,10 +39,3 @@ def draw(name: str, title: str, size: tuple[int, int], paint: Callable[["Figure"
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
     return Markup(page_svg(file.getvalue(), name, title))  # the XML writer has escaped every text
-
-
-def plain_axes(axes: "Axes", *, grid: Literal["x", "y", "both"] = "y") -> None:
-    """Light grid lines behind the data."""
-    axes.grid(axis=grid, color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=3)

@@ -7,20 +7,18 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from gwa_attrib.report.figure import CALM, PALE, SUSPECT, draw, plain_axes
+from gwa_attrib.plot.look import INK, LOOKS, PALE, SUSPECT, plain_axes
+from gwa_attrib.plot.removal import OURS, paint_removal
+from gwa_attrib.report.figure import draw
 from gwa_attrib.scores import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NAMED = ("mislabeled", "alignment")
-"""Ours: drawn thick, whatever their place."""
-CHANCE = "random"
 POINTS = 400
 """Of a curve, at most."""
 BEST = 3
 """Of the others, how many of the best have a colour and a name."""
-LOOKS = ((CALM, "--"), ("#5a7d2a", "-."), ("#7a4b94", ":"))
 
 
 def recall_svg(
@@ -32,7 +30,7 @@ def recall_svg(
     """
     if not scores or not is_error.any():
         return None
-    best = [name for name in scores if name not in NAMED][:BEST]
+    best = [name for name in scores if name not in OURS][:BEST]
     share = np.arange(1, len(is_error) + 1) / len(is_error)
     drawn = np.unique(np.linspace(0, len(share) - 1, POINTS).astype(int))
 
@@ -44,8 +42,8 @@ def recall_svg(
                 scores[name].values[known], np.arange(len(is_error)), method=name, suspect=scores[name].suspect
             )
             found = np.cumsum(is_error[some.order()]) / is_error.sum()
-            if name in NAMED:
-                line = "-" if name == NAMED[0] else (0, (5, 1))
+            if name in OURS:
+                line = "-" if name == OURS[0] else (0, (5, 1))
                 axes.plot(share[drawn], found[drawn], color=SUSPECT, lw=2.4, ls=line, label=name, zorder=4)
             elif name in best:
                 colour, dashes = LOOKS[best.index(name)]
@@ -68,33 +66,9 @@ def removal_svg(removal: pd.DataFrame | None) -> Markup | None:
     """Change of the loss of held-out samples against the share removed, with intervals; None where not asked for."""
     if removal is None:
         return None
-    methods = [str(name) for name in removal["method"].unique()]
-    others = [name for name in methods if name not in (*NAMED, CHANCE)]
-
-    removal = removal.sort_values("share", kind="stable")
 
     def paint(figure: "Figure") -> None:
-        axes = figure.subplots()
-        plain_axes(axes, grid="both")
-        axes.axhline(0, color="k", lw=0.8)
-        for number, (name, rows) in enumerate(removal.groupby("method", sort=False)):
-            place = str(name)
-            look: dict[str, Any]
-            if place in NAMED:
-                look = {"color": SUSPECT, "ls": "-" if place == NAMED[0] else (0, (5, 1)), "lw": 2.4}
-            elif place == CHANCE:
-                look = {"color": "0.55", "ls": "-", "lw": 1.2}
-            else:
-                colour, dashes = LOOKS[others.index(place) % len(LOOKS)]
-                look = {"color": colour, "ls": dashes, "lw": 1.8}
-            x = 100 * rows["share"].to_numpy() + 0.12 * (number - len(methods) / 2)  # side by side
-            middle = rows["change"].to_numpy()
-            spread = np.stack([middle - rows["low"].to_numpy(), rows["high"].to_numpy() - middle])
-            axes.plot([0, x[0]], [0, middle[0]], **look)
-            axes.errorbar(x, middle, np.nan_to_num(spread), label=place, capsize=3, elinewidth=0.9, **look)
-        axes.set_xlabel("first suspects removed, in % of the samples")
-        axes.set_ylabel("change of the held-out loss, in nats")
-        axes.legend(loc="best")
+        paint_removal(figure.subplots(), removal)
 
     return draw("removal", "Loss of held-out samples after removing the first suspects", (720, 440), paint)
 
@@ -116,7 +90,7 @@ def agreement_svg(agreement: pd.DataFrame, overlap: pd.DataFrame | None = None) 
         axes.spines[:].set_visible(False)
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
-                colour = "white" if abs(value) > 0.7 else "#1d2733"
+                colour = "white" if abs(value) > 0.7 else INK
                 axes.text(j, i, f"{round(100 * value)}", ha="center", va="center", fontsize=8, color=colour)
 
     size = 170 + 26 * len(names)

@@ -1,46 +1,18 @@
 """Generalisation over the epochs: mean alignment, GWA where it is reliable, and accuracies."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
 
+from gwa_attrib.plot.curves import Curve, Panel, paint_panel
 from gwa_attrib.proxies import choices
 from gwa_attrib.report.context import Context
-from gwa_attrib.report.figure import CALM, INK, MUTED, PALE, draw, plain_axes
+from gwa_attrib.report.figure import draw
 from gwa_attrib.report.section import Section
 from gwa_attrib.report.wording import number, percent, shortened, visible
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-LINES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
-"""Line and marker of the curves in one panel: told apart without colour."""
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A number per epoch; high is good."""
-
-    name: str
-    values: Float[np.ndarray, " epoch"]
-    marked: bool = True
-    """Whether its highest value is the best. Of the training accuracy it is not: wrong labels can be learnt too."""
-
-    @property
-    def best(self) -> int | None:
-        """Position of its highest value; the first of equals; None without a value."""
-        return None if np.isnan(self.values).all() else int(np.nanargmax(self.values))
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Curves with one unit."""
-
-    unit: str
-    curves: tuple[Curve, ...]
 
 
 def generalisation(context: Context) -> Section:
@@ -65,7 +37,7 @@ def generalisation(context: Context) -> Section:
         def paint(figure: "Figure") -> None:
             grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False)
             for axes, panel in zip(grid.flat, panels, strict=True):
-                _panel(axes, panel, numbers)
+                paint_panel(axes, panel, numbers)
             grid[-1, 0].set_xlabel("epoch")
             figure.align_ylabels()
 
@@ -113,37 +85,6 @@ def is_accuracy(name: str) -> bool:
 def _best(curve: Curve, numbers: np.ndarray[Any, np.dtype[Any]]) -> dict[str, str]:
     at = curve.best or 0
     return {"name": curve.name, "epoch": str(numbers[at]), "value": number(float(curve.values[at]), 3)}
-
-
-def _panel(axes: "Axes", panel: Panel, numbers: np.ndarray[Any, np.dtype[Any]]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    plain_axes(axes)
-    for curve, (line, marker) in zip(panel.curves, LINES * len(panel.curves), strict=False):
-        colour = CALM if curve is panel.curves[0] else INK
-        axes.plot(numbers, curve.values, line, marker=marker, markersize=3.5, color=colour, label=curve.name)
-        if curve.marked and curve.best is not None:
-            at = (numbers[curve.best], curve.values[curve.best])
-            axes.plot(*at, marker, markersize=10, markerfacecolor="none", color=colour)
-            axes.annotate(
-                f"{at[0]}", at, xytext=(0, 9), textcoords="offset points", ha="center", fontsize=11, color=colour
-            )
-    if panel.unit == "GWA":
-        _mark_unreliable(axes, panel.curves[0], numbers)
-    axes.margins(x=0.02, y=0.3)
-    axes.set_ylabel(panel.unit)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(panel.curves) > 1:
-        axes.legend(loc="lower right", ncols=len(panel.curves))
-
-
-def _mark_unreliable(axes: "Axes", gwa: Curve, numbers: np.ndarray[Any, np.dtype[Any]]) -> None:
-    missing = numbers[np.isnan(gwa.values)]
-    for i, epoch in enumerate(missing):
-        label = "not reliable" if i == 0 else None
-        axes.axvspan(epoch - 0.5, epoch + 0.5, facecolor="none", edgecolor=PALE, hatch="///", linewidth=0, label=label)
-    if len(missing):
-        axes.legend(loc="lower right", labelcolor=MUTED)
 
 
 def _table(context: Context) -> list[list[str]]:
