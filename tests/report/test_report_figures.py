@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gwa_attrib.functional import trajectory
+from gwa_attrib.plot.histograms import BARS, bar_edges, fine_counts, joined
+from gwa_attrib.plot.mapping import hexagons, levels_of
 from gwa_attrib.report.figure import draw
-from gwa_attrib.report.sections.alignments import BARS, PANELS, bar_edges, chosen_epochs, joined
+from gwa_attrib.report.sections.alignments import PANELS, chosen_epochs
 from gwa_attrib.report.sections.class_pairs import MOST, SHADES, busiest, shade
-from gwa_attrib.report.sections.data_map import hexagons, levels_of
 from gwa_attrib.report.sections.generalisation import is_accuracy
 from gwa_attrib.report.signals import BINS, histogram, read_signals
 from gwa_attrib.report.sparkline import HEIGHT, PAD, WIDTH, path_of, sparkline
@@ -40,6 +41,7 @@ def test_histogram_is_numpys() -> None:
     values = np.random.default_rng(0).uniform(-1, 1, 5000)
     expected, _ = np.histogram(values, bins=BINS, range=(-1, 1))
     np.testing.assert_array_equal(histogram(values), expected)
+    np.testing.assert_array_equal(fine_counts(values), expected)  # of single epochs, in plot
     assert histogram(np.array([-1.0, 1.0, np.nan])).nonzero()[0].tolist() == [0, BINS - 1]
 
 
