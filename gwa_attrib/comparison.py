@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.place import local
 from gwa_attrib.files.whole import write_text
+from gwa_attrib.notebook import small_html
 from gwa_attrib.proxies import choose_epoch, measure, proxies
 from gwa_attrib.proxies.registry import history_of
 from gwa_attrib.report.comparison_figure import comparison_svg
@@ -38,6 +39,12 @@ class Comparison:
         sign = 1.0 if proxies[self.by].suspect == "low" else -1.0
         known = self.table.dropna(subset=[self.by, "accuracy"])
         return float(spearmanr(sign * known[self.by], known["accuracy"])[0]) if len(known) > 2 else float("nan")
+
+    def _repr_html_(self) -> str:
+        facts = {"runs": len(self.table), "by": self.by}
+        if "accuracy" in self.table and self.by in proxies:
+            facts["rank correlation with the accuracy"] = self.spearman
+        return small_html("Runs compared", facts, self.table.rename_axis(index="run"), what="runs, the best")
 
     def plot(self, path: str | Path) -> Path:
         """Write an SVG: the proxy against the accuracy if it is known, else a bar for each run."""

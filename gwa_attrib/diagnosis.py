@@ -15,6 +15,7 @@ from gwa_attrib.capture.layers import LayerCapture, make_capture, make_plan
 from gwa_attrib.capture.layers.groups import blocks
 from gwa_attrib.capture.layers.self_check import Inputs, batch_size, check, tolerance
 from gwa_attrib.errors import GWAError, InputError
+from gwa_attrib.notebook import small_html
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,13 @@ class Diagnosis:
     def to_frame(self) -> pd.DataFrame:
         """One row a block."""
         return pd.DataFrame([vars(finding) for finding in self.findings])
+
+    def _repr_html_(self) -> str:
+        verdict = "every block can be recorded" if self.healthy else "not every block can be recorded"
+        facts = {"blocks": len(self.findings), "recordable": len(self.recordable), "tolerance": self.tolerance}
+        bad_first = sorted(self.findings, key=lambda finding: not finding.problem)
+        table = pd.DataFrame([vars(finding) for finding in bad_first])
+        return small_html(f"Diagnosis: {verdict}", facts, table, what="blocks, those with a problem first")
 
 
 def doctor(model: nn.Module, inputs: Any, *, layers: str | Sequence[str] = "all", engine: str = "auto") -> Diagnosis:

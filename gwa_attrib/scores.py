@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
 from gwa_attrib.errors import InputError
+from gwa_attrib.notebook import ROWS, small_html
 
 Column = np.ndarray[Any, np.dtype[Any]]
 
@@ -94,6 +95,19 @@ class Scores:
         if self.values.ndim == 2:
             return pd.DataFrame(self.values, index=index).rename_axis(columns="query")
         return pd.DataFrame({**self.columns, self.method: self.values, "rank": self.ranks()}, index=index)
+
+    def _repr_html_(self) -> str:
+        facts: dict[str, Any] = {"samples": len(self), "suspicious is": self.suspect}
+        ids, of = pd.Index(self.sample_ids, name="sample_id"), len(self)
+        if self.values.ndim == 2:
+            facts["queries"] = self.values.shape[1]
+            part = pd.DataFrame(self.values[:ROWS], index=ids[:ROWS])
+            return small_html(f"Scores {self.method}", facts, part, of=of, what="samples, the first")
+        facts["without a value"] = int(np.isnan(self.values).sum()) or None
+        worst = self.order()[:ROWS]
+        columns = {self.method: self.values, "rank": self.ranks(), **self.columns}
+        part = pd.DataFrame({name: np.asarray(column)[worst] for name, column in columns.items()}, index=ids[worst])
+        return small_html(f"Scores {self.method}", facts, part, of=of, what="samples, the most suspicious")
 
     def __repr__(self) -> str:
         shape = "×".join(str(s) for s in self.values.shape)

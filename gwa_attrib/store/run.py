@@ -215,6 +215,11 @@ class Run:
                 raise damaged(paths[0], "no row")
         return epoch_frame(tables)
 
+    def _repr_html_(self) -> str:
+        from gwa_attrib.store.overview import run_html
+
+        return run_html(self)
+
     def scan(self, engine: str = "duckdb", table: str = "observations") -> Any:
         """All observations (or ``table="layers"``) lazily in another engine: see `gwa_attrib.store.queries.scan`."""
         from gwa_attrib.store.queries import scan
