@@ -121,7 +121,7 @@ def paint_trajectories(
         axes.plot(numbers, column, color=colour, ls=dashes, label=label, **look)
     whole_epochs(axes, numbers)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("alignment (cosine; low is suspicious)")
+    axes.set_ylabel("alignment (low is suspicious)")
     add_legend_above(axes)
 
 

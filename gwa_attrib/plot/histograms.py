@@ -49,8 +49,7 @@ def alignments(
     axes = axes_for(ax)
     paint_groups(axes, others, suspects, bar_edges(others + suspects))
     axes.set_ylim(bottom=0)
-    axes.set_title(f"epoch {number}", loc="left")
-    axes.set_xlabel("alignment (cosine, −1 to 1; low is suspicious)")
+    axes.set_xlabel(f"alignment in epoch {number} (cosine; low is suspicious)")
     axes.set_ylabel("share of the group (%)")
     add_legend_above(axes, side="right")
     return axes

@@ -52,7 +52,7 @@ def data_map(run: Run | str | Path, *, scores: Scores | None = None, ax: "Axes |
     share = share_right(read)
     axes = axes_for(ax, (8.2, 4.6))
     paint_map(axes, variability[seen], confidence[seen], share[seen], suspect[seen])
-    axes.set_xlabel("variability (standard deviation over the epochs; high is ambiguous)")
+    axes.set_xlabel("variability over the epochs (high is ambiguous)")
     axes.set_ylabel("confidence (low is suspicious)")
     add_legend(axes, loc="upper left", bbox_to_anchor=(1.0, 1.0), title="correctness", alignment="left")
     return axes

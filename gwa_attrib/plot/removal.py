@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gwa_attrib.plot.canvas import axes_for, label_of
-from gwa_attrib.plot.look import LOOKS, SUSPECT, add_legend, plain_axes
+from gwa_attrib.plot.look import LOOKS, SUSPECT, add_legend_above, plain_axes
 from gwa_attrib.plot.reading import nothing
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def removal_curves(comparison: Compared | pd.DataFrame, *, ax: "Axes | None" = N
         raise nothing("a comparison of methods with removal", "none", COMPARE)
     axes = axes_for(ax)
     paint_removal(axes, removal)
+    add_legend_above(axes)
     return axes
 
 
@@ -59,7 +60,6 @@ def paint_removal(axes: "Axes", removal: pd.DataFrame) -> None:
         axes.errorbar(x, middle, np.nan_to_num(spread), label=label_of(name), capsize=3, elinewidth=0.9, **look)
     axes.set_xlabel("first suspects removed, in % of the samples")
     axes.set_ylabel("change of the held-out loss, in nats")
-    add_legend(axes, loc="best")
 
 
 def _look(method: str, others: list[str]) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def removal_svg(removal: pd.DataFrame | None) -> Markup | None:
         return None
 
     def paint(figure: "Figure") -> None:
-        paint_removal(figure.subplots(), removal)
+        axes = figure.subplots()
+        paint_removal(axes, removal)
+        axes.legend(loc="best")
 
     return draw("removal", "Loss of held-out samples after removing the first suspects", (720, 440), paint)
 
