@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from torch.utils.data import Dataset
 
+from gwa_attrib.cleaning.copies import Copied
 from gwa_attrib.cleaning.decisions import Decisions
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
@@ -29,15 +30,19 @@ class Cleaned:
     """How many there were."""
     path: Path | None = None
     """The cleaned copy, if one was written."""
+    copied: Copied | None = None
+    """How much is in it."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many samples were dropped and relabelled, and how many are left."""
+        """How many samples were dropped and relabelled, and how many are left; of a copy also how many rows, or files of
+        an image folder, were `written`, and how many files are `damaged`: not to be read, and not copied."""
         relabelled = int((self.labels != self.given).sum())
-        return {"dropped": self.samples - len(self), "relabelled": relabelled, "left": len(self)}
+        counts = {"dropped": self.samples - len(self), "relabelled": relabelled, "left": len(self)}
+        return counts if self.copied is None else {**counts, **self.copied._asdict()}
 
     def to_torch(self, dataset: Dataset[Any]) -> "CleanedDataset":
         """A view of the data set that the run was trained on, whose item i is sample i, as ``(x, y, ...)``.

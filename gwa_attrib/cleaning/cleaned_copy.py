@@ -7,7 +7,7 @@ import numpy as np
 
 from gwa_attrib.audit import source_as_read
 from gwa_attrib.cleaning.cleaned import Cleaned, clean
-from gwa_attrib.cleaning.copies import Source, copies
+from gwa_attrib.cleaning.copies import Copied, Source, copies
 from gwa_attrib.cleaning.decisions import Auto, Decisions, decide
 from gwa_attrib.cleaning.decisions_file import read_decisions
 from gwa_attrib.datasets.flip import BEFORE_FLIP
@@ -26,8 +26,8 @@ FOLDER = "image-folder"
 def apply(run: Run | str | Path, decisions: Decisions | Auto | str | Path, out: str | Path | None = None) -> Cleaned:
     """Apply decisions: drop and relabel samples; a cleaned copy of an audited data set is written to `out`.
 
-    The copy has the format of the source, keeps all else that is in it (rows and files that were not audited among it),
-    and appears whole or not at all. The source is only read.
+    The copy has the format of the source, keeps all else that is in it (rows and images that were not audited among it,
+    but no damaged images), and appears whole or not at all. The source is only read.
 
     Args:
         run: A run, or its folder.
@@ -48,7 +48,10 @@ def apply(run: Run | str | Path, decisions: Decisions | Auto | str | Path, out: 
     opened = run if isinstance(run, Run) else open_run(run)
     chosen = as_decisions(opened, decisions)
     cleaned = clean(opened, chosen)
-    return cleaned if out is None else replace(cleaned, path=_write(opened, cleaned, local(out, "the cleaned copy")))
+    if out is None:
+        return cleaned
+    path, copied = _write(opened, cleaned, local(out, "the cleaned copy"))
+    return replace(cleaned, path=path, copied=copied)
 
 
 def as_decisions(run: Run, decisions: Decisions | Auto | str | Path) -> Decisions:
@@ -60,7 +63,7 @@ def as_decisions(run: Run, decisions: Decisions | Auto | str | Path) -> Decision
     return read_decisions(decisions, run)
 
 
-def _write(run: Run, cleaned: Cleaned, out: Path) -> Path:
+def _write(run: Run, cleaned: Cleaned, out: Path) -> tuple[Path, Copied]:
     data, note = source_as_read(run)
     if data is None:
         raise NotRecordedError(
@@ -84,8 +87,8 @@ def _write(run: Run, cleaned: Cleaned, out: Path) -> Path:
     source = Source(data, Path(location), run.info["config"]["label_column"], left, labels)
     target = _target(out, reader.name, Path(location))
     with (whole_folder if reader.name == FOLDER else whole_file)(target) as half:
-        copies[reader.name](source, half)
-    return target
+        copied: Copied = copies[reader.name](source, half)
+    return target, copied
 
 
 def _check_unchanged(run: Run, data: LabeledData) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gwa_attrib.datasets.image_file import SUFFIXES
+from gwa_attrib.datasets.image_file import OTHER_PICTURES, SUFFIXES
+from gwa_attrib.datasets.skipped import Skipped
 from gwa_attrib.datasets.wording import printable
 from gwa_attrib.errors import DataError
 
@@ -14,8 +15,7 @@ class FoundImages:
     """Image files by class and path, and what else was there."""
 
     files: list[Path]
-    ignored: list[str]
-    """"path: reason" each."""
+    ignored: list[Skipped]
 
 
 def find_images(root: Path) -> FoundImages:
@@ -29,7 +29,7 @@ def find_images(root: Path) -> FoundImages:
     """
     if not _is(root, Path.is_dir):
         raise DataError(expected=f"a folder {root}", found="no such folder", todo="Check the path.")
-    ignored: list[str] = []
+    ignored: list[Skipped] = []
     files: list[Path] = []
     classes = 0
     for entry in _entries(root, root, ignored):
@@ -50,7 +50,7 @@ def find_images(root: Path) -> FoundImages:
     return FoundImages(files, ignored)
 
 
-def _images_below(folder: Path, root: Path, ignored: list[str]) -> Iterator[Path]:
+def _images_below(folder: Path, root: Path, ignored: list[Skipped]) -> Iterator[Path]:
     folders = [folder]
     while folders:
         for entry in _entries(folders.pop(), root, ignored):
@@ -59,20 +59,22 @@ def _images_below(folder: Path, root: Path, ignored: list[str]) -> Iterator[Path
                     ignored.append(_because(entry, root, "a link to a folder, not followed"))
                 else:
                     folders.append(entry)
+            elif entry.suffix.lower() in OTHER_PICTURES:
+                ignored.append(_because(entry, root, "a picture in a format that is not read", damaged=True))
             elif entry.suffix.lower() not in SUFFIXES:
                 ignored.append(_because(entry, root, "not an image"))
             elif _is(entry, Path.is_file):
                 yield entry
             else:
-                ignored.append(_because(entry, root, "a link to nothing, or no regular file"))
+                ignored.append(_because(entry, root, "a link to nothing, or no regular file", damaged=True))
 
 
-def _entries(folder: Path, root: Path, ignored: list[str]) -> list[Path]:
+def _entries(folder: Path, root: Path, ignored: list[Skipped]) -> list[Path]:
     """What is in the folder and not hidden, sorted by name."""
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
-        ignored.append(_because(folder, root, f"cannot be opened: {error.strerror}"))
+        ignored.append(_because(folder, root, f"cannot be opened: {error.strerror}", damaged=True))
         return []
 
 
@@ -83,5 +85,5 @@ def _is(entry: Path, test: Callable[[Path], bool]) -> bool:
         return False
 
 
-def _because(path: Path, root: Path, reason: str) -> str:
-    return f"{printable(path.relative_to(root).as_posix())}: {reason}"
+def _because(path: Path, root: Path, reason: str, *, damaged: bool = False) -> Skipped:
+    return Skipped(printable(path.relative_to(root).as_posix()), reason, damaged)

@@ -62,7 +62,7 @@ def _labeled(data: LabeledData) -> Reader:
 
 def _label_in(data: LabeledData, sample_id: int) -> Label:
     number = int(data.labels[sample_id])
-    return number, data.class_names[number]
+    return (number, data.class_names[number]) if number >= 0 else (None, None)  # -1: never seen in the run
 
 
 def _look(data: LabeledData) -> Reader:

@@ -20,6 +20,11 @@ SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm")
 )
 
+OTHER_PICTURES = frozenset(
+    (".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".svg", ".psd", ".eps", ".tga", ".ico", ".dcm", ".exr")
+) | frozenset((".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2"))
+"""Suffixes of pictures that are not read: who has such files expects them among the samples."""
+
 GREY = frozenset(("1", "L", "LA", "La"))
 DEEP = frozenset(("I;16", "I;16L", "I;16B", "I;16N", "I"))
 """Grey with 16 bits; 16-bit PGM comes as 32 bits ("I")."""

@@ -10,6 +10,7 @@ from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_labels
 from gwa_attrib.datasets.load import choose_reader
 from gwa_attrib.datasets.reading import Options, readers, refuse_columns
+from gwa_attrib.datasets.skipped import Skipped, ordered
 from gwa_attrib.datasets.wording import printable, storable
 from gwa_attrib.errors import DataError
 
@@ -28,11 +29,12 @@ def read_image_folder(location: str, options: Options) -> LabeledData:
     root = Path(location)
     found = find_images(root)
     images = read_images(found.files[: options.limit])
-    refused = [f"{_within(root, path)}: {reason}" for path, reason in images.refused.items()]
+    refused = [Skipped(_within(root, path), reason, damaged=True) for path, reason in images.refused.items()]
     if refused and (options.strict or not images.files):
         raise DataError(
             expected=f"readable images in {root}",
-            found=f"{len(refused)} of {len(refused) + len(images.files)} that are not: {'; '.join(refused[:5])}"
+            found=f"{len(refused)} of {len(refused) + len(images.files)} that are not: "
+            + "; ".join(str(one) for one in refused[:5])
             + (" …" if len(refused) > 5 else ""),
             todo="Repair or remove them" + (", or read without strict to leave them out." if images.files else "."),
         )
@@ -40,7 +42,7 @@ def read_image_folder(location: str, options: Options) -> LabeledData:
     folders = np.array([key.partition("/")[0] for key in keys], dtype=object)
     labels, class_names = class_labels(folders, f"the sub-folders of {root}")
     name = printable(root.resolve().name) + "/"
-    skipped = (*found.ignored, *refused)
+    skipped = ordered((*refused, *found.ignored))
     return LabeledData(name, location, "image", images.pixels, labels, class_names, keys, {}, skipped)
 
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from gwa_attrib.datasets.skipped import Skipped
+
 Column = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -31,8 +33,8 @@ class LabeledData:
     """A name for each sample that its owner recognises: relative path, or row number."""
     columns: Mapping[str, Column] = field(default_factory=dict)
     """Further facts per sample. Never an input of the model, never part of the ranking."""
-    skipped: tuple[str, ...] = ()
-    """What could not be read and was left out, "path: reason" each."""
+    skipped: tuple[Skipped, ...] = ()
+    """What was left out: first what could not be read, then what is no sample."""
 
     def __len__(self) -> int:
         return len(self.labels)

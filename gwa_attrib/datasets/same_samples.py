@@ -1,6 +1,6 @@
 """Whether data are those of a run, in its order: by their labels, which both know."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from jaxtyping import Bool, Int
 
 from gwa_attrib.datasets.content import Label, label_reader
 from gwa_attrib.datasets.flip import BEFORE_FLIP
+from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.wording import shown
 from gwa_attrib.errors import InputError
 
@@ -38,8 +39,15 @@ def check_same_samples(run: "Run", data: Any, is_suspect: Bool[np.ndarray, " sam
         A sentence where nothing could be compared, else "".
 
     Raises:
-        InputError: the labels of too many samples differ.
+        InputError: the data have fewer samples, or the labels of too many differ.
     """
+    largest = int(run.sample_ids.max(initial=-1))
+    if isinstance(data, LabeledData | Sized) and largest >= len(data):
+        raise InputError(
+            expected=f"the data set of the run, with a sample {largest}",
+            found=f"one of {len(data)} samples",
+            todo="Pass the data that the run was recorded on, in the same order.",
+        )
     read = label_reader(data)
     known = _known(run)
     compared, differing = 0, []
@@ -69,10 +77,10 @@ def _drawn(labels: Int[np.ndarray, " sample"], is_suspect: Bool[np.ndarray, " sa
     """Rows, each class as likely: where most samples are of one class, the others tell the orders apart."""
     rows = np.flatnonzero((labels >= 0) & ~is_suspect)
     if len(rows) <= COMPARED:
-        return rows.tolist()
+        return [int(row) for row in rows]
     share = 1.0 / np.bincount(labels[rows])[labels[rows]]
     drawn = np.random.default_rng(0).choice(rows, COMPARED, replace=False, p=share / share.sum())
-    return np.sort(drawn).tolist()
+    return [int(row) for row in np.sort(drawn)]
 
 
 def _known(run: "Run") -> Mapping[int, str]:

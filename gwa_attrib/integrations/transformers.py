@@ -16,11 +16,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from gwa_attrib.capture.forwarding import forward_batch
 from gwa_attrib.errors import MissingDependencyError
+from gwa_attrib.files.place import place
 from gwa_attrib.integrations.listener import logged
 from gwa_attrib.integrations.stopping import Stopper
 from gwa_attrib.integrations.trainer_checks import check_ids, check_trainer
+from gwa_attrib.integrations.trainer_facts import class_names_for, tokenizer_json
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.recording import record
+from gwa_attrib.store.kept_tokenizer import keep_tokenizer
+from gwa_attrib.store.schema import RUN_FILE
 
 if TYPE_CHECKING:
 
@@ -48,6 +52,9 @@ def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **op
     what the trainer reports to. The label smoothing of the trainer is known. With gradient accumulation each batch is
     recorded; with ``torch_compile=True`` recording has to begin before the first training. The training is not changed.
 
+    The classes have the names of the training set's ``ClassLabel``, or those in the model's config. A fast tokenizer is
+    kept with the run, so that ``gwa.report(run, data=dataset)`` shows texts.
+
     Args:
         trainer: With ``TrainingArguments(remove_unused_columns=False)`` and ``train_dataset=with_sample_ids(dataset)``:
             the ids of the samples ride inside the batches, which the trainer reads ahead.
@@ -61,8 +68,13 @@ def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **op
     """
     check_trainer(trainer, SAMPLE_ID)
     smoothing = 0.0 if trainer.label_smoother is None else trainer.label_smoother.epsilon
-    settings = {"label_smoothing": smoothing, "probe_forward": _forward, **options}
+    goes_on = resume and (place(path) / RUN_FILE).is_file()  # with the names that the run has
+    names = None if goes_on else class_names_for(trainer)
+    settings = {"label_smoothing": smoothing, "probe_forward": _forward, "class_names": names, **options}
     recorder = record(trainer.model, path, num_samples=len(trainer.train_dataset), resume=resume, **settings)
+    tokenizer = tokenizer_json(trainer)
+    if tokenizer is not None and trainer.is_world_process_zero():
+        keep_tokenizer(recorder.path, tokenizer)
     recorder.batches(DataLoader(trainer.train_dataset, trainer.args.train_batch_size, collate_fn=trainer.data_collator))
     callback = _Epochs(trainer, recorder, resume)
     trainer.add_callback(callback)

@@ -13,6 +13,7 @@ from gwa_attrib.store.schema import (
     FOLDERS,
     RUN_FILE,
     SAMPLES_FILE,
+    TOKENIZER,
     VERIFICATION,
     PartName,
     SpanName,
@@ -58,5 +59,5 @@ def _files_of_run(root: Place) -> list[Place]:
     parts = [p for name in FOLDERS for p in (root / name).glob("*") if PartName.parse(p) or SpanName.parse(p)]
     states = [path for path in (root / CHECKPOINTS).glob("*.pt") if checkpoint_epoch(path) is not None]
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
-    single = [root / name for name in (FEATURES, EMBEDDINGS, DUPLICATES, VERIFICATION, SAMPLES_FILE, RUN_FILE)]
-    return [*parts, *states, *halves, *single]
+    beside = (FEATURES, EMBEDDINGS, DUPLICATES, TOKENIZER, VERIFICATION)
+    return [*parts, *states, *halves, *(root / name for name in (*beside, SAMPLES_FILE, RUN_FILE))]

@@ -10,6 +10,7 @@
     checkpoints/epoch=00007.pt                        weights at the end of the epoch, where an audit kept them
     features.npy, duplicates.parquet                  features under the head, near-duplicates, where an audit kept them
     embeddings.npy                                    what a sentence encoder read in texts, where an audit kept it
+    tokenizer.json                                    what token ids mean, where a Trainer had a tokenizer
     verification.json                                 what training again with decisions showed, where it was measured
     epochs/epoch=00007-rank=00000-a0.parquet          one row: moments of the alignment, metrics, seconds
     */epochs=00000-00089-a0.parquet                   what `compact` made of the files of many epochs
@@ -37,6 +38,7 @@ CHECKPOINTS = "checkpoints"
 FEATURES = "features.npy"
 EMBEDDINGS = "embeddings.npy"
 DUPLICATES = "duplicates.parquet"
+TOKENIZER = "tokenizer.json"
 VERIFICATION = "verification.json"
 """What training again with decisions showed, where it was measured."""
 

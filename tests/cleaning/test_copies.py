@@ -98,6 +98,7 @@ def test_the_copy_reads_as_decided(audited: tuple[Path, Run], decided: Decisions
     cleaned = gwa.apply(run, decided, tmp_path / "out")
     assert digest(source) == before
     assert cleaned.path is not None
+    assert (cleaned.counts["written"], cleaned.counts["damaged"]) == (N - 2, int(source.is_dir()))
     column = run.info["config"]["label_column"]
     old = load(source, label_column=column)
     new = load(cleaned.path, label_column=column)
@@ -147,11 +148,14 @@ def test_files_of_an_image_folder_are_copied_byte_for_byte(tmp_path: Path) -> No
     run = gwa.open_run(tmp_path / "run")
     key = "class 0/1.png"
     row = run.samples.index[run.samples["key"] == key][0]
-    gwa.apply(run, decisions_of(run, np.array([row]), ("relabel",), np.array([1])), tmp_path / "out")
+    cleaned = gwa.apply(run, decisions_of(run, np.array([row]), ("relabel",), np.array([1])), tmp_path / "out")
     files = {p.relative_to(tmp_path / "out").as_posix(): p.read_bytes() for p in (tmp_path / "out").rglob("*.png")}
     old = {p.relative_to(source).as_posix(): p.read_bytes() for p in source.rglob("*.png")}
     assert files.pop("class 1/1-class 0.png") == old.pop(key)
+    assert old.pop("class 1/broken.png") == b"no image"  # is not copied
     assert files == old  # class 1/1.png among them
+    assert cleaned.counts == {"dropped": 0, "relabelled": 1, "left": 60, "written": 60, "damaged": 1}
+    assert len(files) + 1 == cleaned.counts["written"]
 
 
 def test_built_in_digits_become_an_npz(tmp_path: Path) -> None:

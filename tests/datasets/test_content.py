@@ -222,6 +222,8 @@ def test_tables_and_texts_of_audits() -> None:
     texts = np.array(["a\nb", "<b>"], dtype=object)
     found = content_reader(LabeledData("n", "s", "text", texts, labels, names, keys))(1)
     assert (found.text, found.label) == ("<b>", "yes")
+    unseen = content_reader(LabeledData("n", "s", "text", texts, np.array([0, -1]), names, keys))(1)
+    assert (unseen.text, unseen.label, unseen.number) == ("<b>", None, None)
     dim = np.full((2, 4, 4, 1), 3.4, dtype=np.float32)
     found = content_reader(LabeledData("n", "s", "image", dim, labels, names, keys))(1)
     assert (pixels(found) == 3).all()

@@ -82,8 +82,8 @@ def test_a_damaged_image_is_named_and_left_out(photos, tmp_path, name):
     (photos / "cat" / name).write_bytes(broken_files(tmp_path)[name])
     after = load(photos)
     assert len(after.skipped) == 1
-    assert after.skipped[0].startswith(f"cat/{name}: ")
-    assert str(tmp_path) not in after.skipped[0]
+    assert str(after.skipped[0]).startswith(f"cat/{name}: ")
+    assert str(tmp_path) not in str(after.skipped[0])
     assert after.keys == before.keys
     np.testing.assert_array_equal(after.inputs, before.inputs)
 
@@ -101,7 +101,7 @@ def test_formats_that_are_not_documented_are_not_tried(photos, kind):
     Image.new("RGB", (16, 16)).save(photos / "cat" / "x.png", format=kind)
     data = load(photos)
     assert len(data) == 4
-    assert data.skipped == ("cat/x.png: no image, or a damaged one",)
+    assert data.skipped == (("cat/x.png", "no image, or a damaged one", True),)
 
 
 def test_an_image_with_damaged_exif_is_read_without_a_word(photos):
@@ -114,7 +114,7 @@ def test_an_image_with_damaged_exif_is_read_without_a_word(photos):
 @pytest.mark.parametrize("name", ["bomb.png", "large.png"])
 def test_an_image_that_would_fill_the_memory_is_said_to_be_too_large(photos, tmp_path, name):
     (photos / "cat" / name).write_bytes(broken_files(tmp_path)[name])
-    assert f"more than {Image.MAX_IMAGE_PIXELS} pixels" in load(photos).skipped[0]
+    assert f"more than {Image.MAX_IMAGE_PIXELS} pixels" in str(load(photos).skipped[0])
 
 
 def test_a_damaged_image_has_no_say_in_the_common_size(photos):
@@ -155,7 +155,7 @@ def test_other_files_are_named_and_hidden_ones_are_not(photos):
     (photos / ".git" / "x.png").write_text("-")
     (photos / "README.md").write_text("-")
     (photos / "emu").mkdir()
-    assert set(load(photos, strict=True).skipped) == {
+    assert {str(one) for one in load(photos, strict=True).skipped if not one.damaged} == {
         "cat/notes.txt: not an image",
         "cat/Makefile: not an image",
         "README.md: not in a class folder",
@@ -166,7 +166,7 @@ def test_other_files_are_named_and_hidden_ones_are_not(photos):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_not_waited_for(photos):
     os.mkfifo(photos / "cat" / "pipe.png")
-    assert load(photos).skipped == ("cat/pipe.png: a link to nothing, or no regular file",)
+    assert load(photos).skipped == (("cat/pipe.png", "a link to nothing, or no regular file", True),)
 
 
 def test_a_folder_that_is_called_like_an_image_is_a_folder(photos):
@@ -195,7 +195,7 @@ def test_links_cannot_lead_in_circles_or_into_another_class(photos):
     (photos / "cat" / "circle.png").symlink_to(photos / "cat" / "circle.png")
     data = load(photos)
     assert len(data) == 4
-    assert sorted(s.partition(":")[0] for s in data.skipped) == [
+    assert sorted(s.path for s in data.skipped) == [
         "cat/circle.png",
         "cat/dogs",
         "cat/nowhere.png",
@@ -209,7 +209,7 @@ def test_a_class_folder_that_links_to_the_whole_is_read_once(photos):
     data = load(photos)
     assert data.class_names == ("all", "cat", "dog")
     assert len(data) == 8
-    assert data.skipped == ("all/all: a link to a folder, not followed",)
+    assert data.skipped == (("all/all", "a link to a folder, not followed", False),)
 
 
 def test_warnings_of_pillow_and_its_settings_are_left_as_they_were(photos):
@@ -229,3 +229,21 @@ def test_a_file_damaged_anywhere_never_stops_the_reading(photos):
         (photos / "dog" / "x.png").write_bytes(bytes(changed))
         data = load(photos)
         assert len(data) + len(data.skipped) == 5
+
+
+def test_the_damaged_come_before_what_is_no_sample(photos):
+    (photos / "__MACOSX" / "cat").mkdir(parents=True)
+    (photos / "__MACOSX" / "cat" / "._x.png").write_bytes(b"-")
+    for name in ("Thumbs.db", "desktop.ini"):
+        (photos / "cat" / name).write_bytes(b"-")
+    (photos / "cat" / "phone.HEIC").write_bytes(b"-")
+    (photos / "dog" / "empty.png").write_bytes(b"")
+    found = load(photos).skipped
+    assert [(one.path, one.damaged) for one in found] == [
+        ("dog/empty.png", True),
+        ("cat/phone.HEIC", True),
+        ("__MACOSX", False),
+        ("cat/Thumbs.db", False),
+        ("cat/desktop.ini", False),
+    ]
+    assert str(found[1]) == "cat/phone.HEIC: a picture in a format that is not read"

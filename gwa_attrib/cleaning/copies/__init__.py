@@ -3,6 +3,6 @@
 import gwa_attrib.cleaning.copies.arrays
 import gwa_attrib.cleaning.copies.image_folder
 import gwa_attrib.cleaning.copies.tables  # noqa: F401  (importing a writer registers it)
-from gwa_attrib.cleaning.copies.registry import Source, copies
+from gwa_attrib.cleaning.copies.registry import Copied, Source, copies
 
-__all__ = ["Source", "copies"]
+__all__ = ["Copied", "Source", "copies"]

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from gwa_attrib.cleaning.copies.registry import Source, copies
+from gwa_attrib.cleaning.copies.registry import Copied, Source, copies
 
 
 @copies.register("npz", source="numpy.savez")
-def copy_npz(source: Source, target: Path) -> None:
+def copy_npz(source: Source, target: Path) -> Copied:
     """The same arrays, of the samples that are left, with the new labels."""
     with np.load(source.location, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
@@ -20,17 +20,19 @@ def copy_npz(source: Source, target: Path) -> None:
     arrays[label] = source.rewritten(arrays[label])
     rows = source.rows_left(total)
     _save(target, {name: array[rows] for name, array in arrays.items()})
+    return Copied(len(rows))
 
 
 @copies.register("digits", source="scikit-learn load_digits")
 @copies.register("fashion-mnist", source="Xiao et al. 2017, arXiv 1708.07747")
-def copy_built_in(source: Source, target: Path) -> None:
+def copy_built_in(source: Source, target: Path) -> Copied:
     """An .npz with the images as X and the class names as y."""
     names = np.asarray(source.data.class_names)
     names = names.astype(np.int64) if all(name.isdecimal() for name in source.data.class_names) else names
     rows = np.flatnonzero(source.left)
     images = np.asarray(source.data.inputs)[rows]
     _save(target, {"X": images[..., 0] if images.shape[-1] == 1 else images, "y": names[source.labels[rows]]})
+    return Copied(len(rows))
 
 
 def _save(target: Path, arrays: dict[str, Any]) -> None:

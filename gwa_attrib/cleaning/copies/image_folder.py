@@ -3,17 +3,16 @@
 import shutil
 from pathlib import Path, PurePosixPath
 
-from tqdm.auto import tqdm
-
-from gwa_attrib.cleaning.copies.registry import Source, copies
+from gwa_attrib.cleaning.copies.registry import Copied, Source, copies
 from gwa_attrib.datasets.class_folders import find_images
-from gwa_attrib.datasets.wording import storable
+from gwa_attrib.datasets.wording import printable, storable
 from gwa_attrib.errors import DataError
+from gwa_attrib.progress import bar
 
 
 @copies.register("image-folder", source="the layout of torchvision.datasets.ImageFolder")
-def copy_image_folder(source: Source, target: Path) -> None:
-    """Copies of the files, links as what they lead to; files that are no samples, unreadable ones say, go along.
+def copy_image_folder(source: Source, target: Path) -> Copied:
+    """Copies of the files, links as what they lead to; images that were not audited go along, damaged ones do not.
 
     A file that moves to a class folder with one of its name gets the name of its former class behind its own.
     """
@@ -23,14 +22,17 @@ def copy_image_folder(source: Source, target: Path) -> None:
     gone = [key for key in data.keys if key not in files]
     if gone:
         raise source.changed(f"{len(gone)} files that are not there any more, {gone[0]!r} the first")
+    damaged = {one.path for one in data.skipped if one.damaged}
+    files = {key: file for key, file in files.items() if key in row or printable(key) not in damaged}
     taken: set[str] = set()
     moving = {key for key, i in row.items() if source.labels[i] != data.labels[i]}
-    for key in tqdm([*(k for k in files if k not in moving), *sorted(moving)], "copying images", disable=None):
+    for key in bar([*(k for k in files if k not in moving), *sorted(moving)], "copying images", unit="file"):
         if key in row and not source.left[row[key]]:
             continue
         place = _place(key, data.class_names[source.labels[row[key]]], taken) if key in moving else key
         taken.add(place)
         _copy(files[key], target / place)
+    return Copied(len(taken), len(damaged))
 
 
 def _place(key: str, new: str, taken: set[str]) -> str:

@@ -3,12 +3,12 @@
 So a new file format needs a second function beside its reader::
 
     @copies.register("tsv", source="IANA text/tab-separated-values")
-    def copy_tsv(source: Source, target: Path) -> None: ...
+    def copy_tsv(source: Source, target: Path) -> Copied: ...
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
@@ -18,6 +18,15 @@ from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.errors import DataError
 
 copies = Registry("cleaned copy")
+
+
+class Copied(NamedTuple):
+    """What a cleaned copy holds."""
+
+    written: int
+    """Files of an image folder, rows of anything else."""
+    damaged: int = 0
+    """Files that could not be read, and were not copied."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gwa_attrib.cleaning.copies.registry import Source, copies
+from gwa_attrib.cleaning.copies.registry import Copied, Source, copies
 from gwa_attrib.datasets.reading import Options
 from gwa_attrib.datasets.table_file import find_label
 
 
 @copies.register("csv", source="RFC 4180")
-def copy_csv(source: Source, target: Path) -> None:
+def copy_csv(source: Source, target: Path) -> Copied:
     """The same text in every field but the label of what was relabelled; without the lines of what was dropped."""
     with source.location.open(encoding="utf-8-sig", newline="") as file:
         ending = "\r\n" if file.readline().endswith("\r\n") else "\n"
@@ -21,16 +21,18 @@ def copy_csv(source: Source, target: Path) -> None:
         raise source.changed(f"{len(lines)} rows instead of {len(source.data)}")
     label = names.index(find_label(names, Options(source.label_column, tuple(source.data.columns)), source.location))
     new = source.rewritten(np.array([line[label] if label < len(line) else None for line in lines], dtype=object))
+    rows = source.rows_left(len(lines))
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator=ending)
         writer.writerow(names)
-        for row in source.rows_left(len(lines)):
+        for row in rows:
             lines[row][label : label + 1] = [new[row]] if new[row] is not None else []
             writer.writerow(lines[row])
+    return Copied(len(rows))
 
 
 @copies.register("parquet", source="Apache Parquet; pyarrow")
-def copy_parquet(source: Source, target: Path) -> None:
+def copy_parquet(source: Source, target: Path) -> Copied:
     """The same columns and types, and what other programs noted in the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -44,4 +46,6 @@ def copy_parquet(source: Source, target: Path) -> None:
     column[:] = table[label].to_pylist()
     place, field = table.column_names.index(label), table.schema.field(label)
     new = pa.array(source.rewritten(column).tolist(), type=field.type)
-    pq.write_table(table.set_column(place, field, new).take(source.rows_left(len(table))), target)
+    rows = source.rows_left(len(table))
+    pq.write_table(table.set_column(place, field, new).take(rows), target)
+    return Copied(len(rows))
