@@ -11,6 +11,7 @@ from gwa_attrib.analyses.views import SIGNALS
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
+from gwa_attrib.store.dense import positions, scatter_mean
 from gwa_attrib.store.run import no_epoch
 
 Column = np.ndarray[Any, np.dtype[Any]]
@@ -84,10 +85,9 @@ def alignment_in(run: Run, epoch: int | None) -> tuple[int, Float[np.ndarray, " 
             found=f"{epoch}",
             todo="Choose one of run.epoch_numbers, or leave epoch=None for the last.",
         )
-    for number, dense in run.by_epoch("alignment"):
-        if number == chosen:
-            return chosen, dense["alignment"]
-    raise no_epoch(run)
+    rows = run.observations(["sample_id", "alignment"], epoch=chosen)  # of this epoch's files alone
+    where = positions(run.sample_ids, rows["sample_id"].to_numpy())
+    return chosen, scatter_mean(rows["alignment"].to_numpy(), where, len(run.sample_ids))
 
 
 def nothing(expected: str, found: str, todo: str) -> NotRecordedError:
