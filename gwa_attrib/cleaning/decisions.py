@@ -1,7 +1,8 @@
 """Decisions: what to do with some samples of a run. Made by a person in the report, or taken from a ranking."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,17 +11,17 @@ import pandas as pd
 from jaxtyping import Bool, Int
 
 from gwa_attrib.analyses import rank
+from gwa_attrib.analyses.learnt import learnt_classes
 from gwa_attrib.errors import InputError
 from gwa_attrib.export import write_frame
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
+from gwa_attrib.thresholds import EVEN
 
 Auto = Literal["drop", "relabel"]
 ACTIONS = ("keep", "relabel", "drop")
 COLUMNS = ("sample_id", "key", "given_label", "new_label", "decision", "label_score", "note", "run_id")
 """Of decisions.csv. `new_label` is the label that the sample gets, empty for drop; `run_id` names the run."""
-EVEN = 0.3
-"""The `label_score` at which half of the labels were right, over all trainings of `docs/detection.md`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class Decisions:
     class_names: tuple[str, ...]
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
     """`key`, `given_label`, `label_score` and `note` of each, for people."""
+    left_alone: Mapping[str, int] = field(default_factory=dict)
+    """Of a ranking's own decisions: how many were not made, by the class that the training has not learnt."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -65,7 +68,9 @@ class Decisions:
         return Path(path)
 
 
-def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float | None = EVEN) -> Decisions:
+def decide(
+    run: Run, auto: Auto, scores: Scores | None = None, *, below: float | None = EVEN, unlearnt: bool = False
+) -> Decisions:
     """The decisions of a ranking itself: samples with a low `label_score` are dropped, or get the proposed label.
 
     Args:
@@ -74,6 +79,8 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
         scores: With the columns of ``rank(run, "mislabeled")``, which is the default.
         below: Decide on the samples whose `label_score` is below this; None: on all that the ranking calls an issue.
             Where more gained more, and where less did, is in `docs/cleaning.md`.
+        unlearnt: Decide also where the given or the proposed label is a class that the training has not learnt, see
+            `gwa_attrib.analyses.learnt`. By default these samples are left alone, and counted in `left_alone`.
 
     Raises:
         InputError: another word, a threshold that is no probability, or scores of another run or without the columns.
@@ -89,6 +96,7 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
             todo='Pass rank(run, "mislabeled"), or leave scores out.',
         )
     rows = np.flatnonzero(_decided(found, below))
+    rows, left_alone = (rows, {}) if unlearnt else _of_learnt_classes(run, found, rows)
     number = {name: i for i, name in enumerate(run.class_names)}
     proposed = [number[name] for name in np.asarray(found.columns["predicted_label"])[rows]]
     labels = np.full(len(rows), -1) if auto == "drop" else np.array(proposed, dtype=np.int64)
@@ -96,7 +104,23 @@ def decide(run: Run, auto: Auto, scores: Scores | None = None, *, below: float |
         other = labels != run.labels[rows]
         rows, labels = rows[other], labels[other]
     score = np.asarray(found.columns.get("label_score", found.values))[rows]
-    return decisions_of(run, rows, (auto,) * len(rows), labels, score)
+    return replace(decisions_of(run, rows, (auto,) * len(rows), labels, score), left_alone=left_alone)
+
+
+def _of_learnt_classes(
+    run: Run, scores: Scores, rows: Int[np.ndarray, " low"]
+) -> tuple[Int[np.ndarray, " decided"], dict[str, int]]:
+    """The rows about which the training can say something, and how many others there are by class."""
+    classes = learnt_classes(run, np.asarray(scores.columns["is_label_issue"], dtype=bool))
+    names = np.array([*run.class_names, ""], dtype=object)
+    given, proposed = names[run.labels[rows]], np.asarray(scores.columns["predicted_label"], dtype=object)[rows]
+    left, counts = np.ones(len(rows), dtype=bool), {}
+    for name in classes.index[~classes["learnt"]]:
+        concerned = left & ((given == name) | (proposed == name))
+        left &= ~concerned
+        if concerned.any():
+            counts[str(name)] = int(concerned.sum())
+    return rows[left], counts
 
 
 def _decided(scores: Scores, below: float | None) -> Bool[np.ndarray, " sample"]:

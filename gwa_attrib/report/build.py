@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gwa_attrib.analyses import rank
 from gwa_attrib.files.place import local
 from gwa_attrib.files.whole import write_text
+from gwa_attrib.report.again import data_for, left_out, refuse_poorer, tokenizer_for, truth_of
 from gwa_attrib.report.context import read_context
 from gwa_attrib.report.page import render
-from gwa_attrib.report.sections import SECTIONS
+from gwa_attrib.report.sections import BACKGROUND, SECTIONS
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
+from gwa_attrib.store.run import no_epoch
 
 
 def build(
@@ -21,10 +24,23 @@ def build(
     scores: Scores | None,
     truth: Mapping[str, float] | None,
     notes: Sequence[str],
+    tokenizer: Any = None,
 ) -> Path:
     """See `gwa_attrib.report.report`."""
     target = local(run.path, "the report") / "report.html" if path is None else local(path, "the report")
-    context = read_context(run, data, scores, truth, notes)
-    page = render(context, [section(context) for section in SECTIONS])
+    if not run.epoch_numbers:
+        raise no_epoch(run)
+    chosen = rank(run, "mislabeled") if scores is None else scores
+    shown, about = data_for(run, data, chosen)
+    decoding, unread = tokenizer_for(run, shown, tokenizer)
+    known = truth_of(run, chosen) if truth is None else truth
+    said = (*notes, *left_out(run), *about, *unread)
+    context = read_context(run, shown, chosen, known, said, decoding)
+    sections, background = (
+        [section for section in (make(context) for make in makers) if section is not None]
+        for makers in (SECTIONS, BACKGROUND)
+    )
+    page = render(context, sections, background, target)
+    refuse_poorer(target, page, run, about)
     write_text(target, page)
     return target

@@ -10,7 +10,11 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from gwa_attrib.analyses import rank
-from gwa_attrib.report.previews import Preview, Previewer, previewer
+from gwa_attrib.analyses.learnt import learnt_classes
+from gwa_attrib.datasets.content import Content, Reader, content_reader
+from gwa_attrib.datasets.labeled import LabeledData
+from gwa_attrib.report.evidence import order_of_columns
+from gwa_attrib.report.previews import Preview, preview_of
 from gwa_attrib.report.signals import Signals, read_signals
 from gwa_attrib.report.suspects import Suspects, suspects_of
 from gwa_attrib.scores import Scores
@@ -18,9 +22,9 @@ from gwa_attrib.store import Run
 from gwa_attrib.store.summaries import COLUMNS
 
 GALLERY = 60
-"""Suspects that are shown one by one."""
-LISTED = 1000
-"""Suspects in the table, and those that can be decided on."""
+"""Suspects whose cards are in the page from the start, with larger pictures; the others are made when asked for."""
+LISTED = 10_000
+"""Suspects that can be decided on; of more the page would be too large to send."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +36,55 @@ class Context:
     """What the suspects are taken from."""
     suspects: Suspects
     signals: Signals
-    previews: tuple[Preview, ...]
-    """Of the first `GALLERY` suspects."""
-    preview: Previewer
-    """What any sample looks like, by its id."""
-    has_data: bool
+    classes: pd.DataFrame
+    """Which classes the training has learnt, see `learnt_classes`."""
+    read: Reader
+    """What any sample is, by its id."""
+    data: Any
+    """What the run was trained on; None if it is not known."""
     truth: Mapping[str, float] | None
     notes: tuple[str, ...]
+
+    @property
+    def listed(self) -> int:
+        """How many suspects can be decided on."""
+        return min(len(self.suspects), LISTED)
+
+    @cached_property
+    def previews(self) -> tuple[Preview, ...]:
+        """The first `GALLERY` suspects."""
+        return tuple(self._preview(i) for i in range(min(len(self.suspects), GALLERY)))
+
+    def _preview(self, i: int) -> Preview:
+        orders = self.column_orders
+        return preview_of(self.content(i), None if orders is None else orders[i])
+
+    def preview(self, sample_id: int) -> Preview:
+        """What a sample looks like, suspect or not."""
+        return preview_of(self.read(sample_id))
+
+    def content(self, i: int) -> Content:
+        """What the suspect number `i` is."""
+        return self.read(int(self.suspects.sample_ids[i]))
+
+    @cached_property
+    def column_orders(self) -> list[list[str]] | None:
+        """For each suspect in the page, the columns of its row, those first that speak most against its label; None
+        where the samples are no rows of a table that was audited."""
+        data = self.data
+        if not isinstance(data, LabeledData) or not isinstance(data.inputs, pd.DataFrame):
+            return None
+        number = {name: i for i, name in enumerate(self.run.class_names)}
+        proposed = np.array([number.get(name, 0) for name in self.suspects.proposed[: self.listed]], dtype=np.int64)
+        ids = self.suspects.sample_ids[: self.listed]
+        labels = np.full(len(data), -1)
+        labels[self.run.sample_ids] = self.run.labels
+        return order_of_columns(data.inputs, labels, len(number), ids, proposed)
+
+    @cached_property
+    def not_learnt(self) -> tuple[str, ...]:
+        """Classes that the training has not learnt."""
+        return tuple(str(name) for name in self.classes.index[~self.classes["learnt"]])
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
@@ -82,23 +128,27 @@ def read_context(
     scores: Scores | None,
     truth: Mapping[str, float] | None,
     notes: Sequence[str],
+    tokenizer: Any = None,
 ) -> Context:
     """Read the run, once for the scores and once for the figures."""
     if not run.epoch_numbers:
         run.observations(["sample_id"])  # raises, and says how a run gets its first epoch
     chosen = rank(run, "mislabeled") if scores is None else scores
-    suspects = suspects_of(run, chosen)
-    is_suspect = suspects.mask(len(run.sample_ids))
-    shown = suspects.sample_ids[:GALLERY].tolist()
-    preview = previewer(data, run.sample_ids.tolist() if data is not None else [])
+    flagged = suspects_of(run, chosen).mask(len(run.sample_ids))
+    classes = learnt_classes(run, flagged)
+    suspects = suspects_of(run, chosen, [str(name) for name in classes.index[~classes["learnt"]]])
     return Context(
         run=run,
         scores=chosen,
         suspects=suspects,
-        signals=read_signals(run, is_suspect, suspects.rows[:GALLERY]),
-        previews=tuple(preview(sample_id) for sample_id in shown),
-        preview=preview,
-        has_data=data is not None,
+        signals=read_signals(run, flagged, suspects.rows[:LISTED]),
+        classes=classes,
+        read=content_reader(data, tokenizer=tokenizer) if data is not None else _nothing,
+        data=data,
         truth=truth,
         notes=tuple(notes),
     )
+
+
+def _nothing(_: int) -> Content:
+    return Content(missing="no data given")

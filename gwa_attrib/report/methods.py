@@ -75,8 +75,8 @@ def command(compared: Compared) -> str:
         return f"gwa.compare({compared.facts['run']!r}, truth, ...)"
     run, truth = (shlex.quote(str(compared.facts[name])) for name in ("run", "truth"))
     methods = "".join(f" --methods {shlex.quote(name)}" for name in compared.facts["methods"])
-    patience = compared.facts["patience"]
-    methods += "" if patience is None else f" --patience {patience:g}"
+    limit = compared.facts["time_limit"]
+    methods += "" if limit is None else f" --time-limit {limit:g}"
     removal = "".join(f" --removal {share:g}" for share in compared.facts["removal"])
     seeds = f" --seeds {compared.facts['seeds']}" if removal else ""
     return f"gwa-attrib compare {run} --truth {truth}{methods}{removal}{seeds}"

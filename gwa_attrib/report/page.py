@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,23 +11,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gwa_attrib import __version__
-from gwa_attrib.report.context import LISTED, Context
+from gwa_attrib.report.cards import key_of, later_cards
+from gwa_attrib.report.context import Context
 from gwa_attrib.report.section import Section
 from gwa_attrib.report.wording import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 NONE = "'none'"
 STYLES = ("page.css", "gallery.css")
-SCRIPTS = ("decisions.js", "gallery.js", "table.js")
+SCRIPTS = ("decisions.js", "gallery.js", "table.js", "page.js")
 
 
-def render(context: Context, sections: Sequence[Section]) -> str:
-    """The whole HTML document."""
+def render(context: Context, sections: Sequence[Section], background: Sequence[Section], target: Path) -> str:
+    """The whole HTML document, for a file at `target`."""
     templates = environment()
-    bodies = [
-        (section, Markup(templates.get_template(f"sections/{section.name}.html").render(section.values)))
-        for section in sections
-    ]
+
+    def body(section: Section) -> Markup:
+        return Markup(templates.get_template(f"sections/{section.name}.html").render(section.values))
+
     styles, scripts = texts(STYLES), texts(SCRIPTS)
     return templates.get_template("page.html").render(
         title=visible(context.run.path.name),
@@ -34,13 +36,20 @@ def render(context: Context, sections: Sequence[Section]) -> str:
         classes=len(context.run.class_names),
         epochs=len(context.signals.epochs),
         suspects=len(context.suspects),
-        sections=bodies,
+        sections=[(section, body(section)) for section in sections],
+        background=[(section, body(section)) for section in background],
         styles=styles,
         scripts=scripts,
         policy=policy(styles, scripts),
-        facts=facts(context),
+        facts=facts(context, target),
+        shows=shows(context),
         version=__version__,
     )
+
+
+def shows(context: Context) -> str:
+    """What the page shows of its run, for who would replace it: the samples themselves, or their names and numbers."""
+    return "numbers" if context.data is None else "samples"
 
 
 def environment() -> Environment:
@@ -70,7 +79,7 @@ def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
     )
 
 
-def facts(context: Context) -> dict[str, Any]:
+def facts(context: Context, target: Path) -> dict[str, Any]:
     """What the scripts need, as it was given: they write it to text nodes and to decisions.csv only."""
     suspects, names = context.suspects, context.class_names
     index = {name: i for i, name in enumerate(names)}
@@ -82,12 +91,32 @@ def facts(context: Context) -> dict[str, Any]:
         (round(score, 6) for score in suspects.label_score.tolist()),
         strict=True,
     )
+    listed = range(context.listed)
+    shown = {i: key_of(context, i) for i in listed}
     return {
         "run": context.run.info["run_id"],
+        "place": place_of(context.run.path, target),
+        "audited": "data" in context.run.info["config"],
         "classes": list(names),
         "names": [visible(name) for name in names],
-        "suspects": [list(row) for _, row in zip(range(LISTED), columns, strict=False)],
+        "suspects": [list(row) for _, row in zip(listed, columns, strict=False)],
+        "visibleKeys": {i: key for i, key in shown.items() if key != suspects.keys[i]},
+        "doubtfulFrom": int((~suspects.doubtful).sum()),
+        "cards": later_cards(context),
     }
+
+
+def place_of(run: Any, target: Path) -> dict[str, str | None]:
+    """Where the run lies, as seen from the page: so the page knows its path wherever the two are, and holds no path of
+    this machine. Where they have nothing in common but the root, only the name of the run is told."""
+    name = str(run) if not Path(str(run)).is_absolute() else Path(str(run)).name
+    try:
+        here, there = target.resolve().parent, Path(str(run)).resolve()
+        common = Path(os.path.commonpath([here, there]))
+    except ValueError:  # on two drives
+        return {"folder": None, "name": name}
+    apart = len(common.parts) < 2 and here != there
+    return {"folder": None if apart else Path(os.path.relpath(there, here)).as_posix(), "name": name}
 
 
 def texts(names: Sequence[str]) -> list[Markup]:

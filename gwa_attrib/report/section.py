@@ -14,4 +14,7 @@ class Section:
     title: str
     values: Mapping[str, Any] = field(default_factory=dict)
     short: str | None = None
-    """In the table of contents; `title` if None."""
+    """In the navigation; `title` if None."""
+    in_navigation: bool = True
+    reserve: str | None = None
+    """Why its numbers are to be read with reserve, beside its heading where it is folded."""

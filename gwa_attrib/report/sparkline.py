@@ -9,6 +9,11 @@ from markupsafe import Markup, escape
 from gwa_attrib.report.wording import number
 
 WIDTH, HEIGHT, PAD = 160, 32, 2
+LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+"""A letter for each of 64 heights, the lowest first, for the cards that are drawn when they are asked for."""
+NO_VALUE = "."
+POINTS = 60
+"""Epochs of such a track, at most: more than a card has room for would only make the page larger."""
 
 
 def sparkline(
@@ -37,6 +42,20 @@ def sparkline(
         f' aria-label="{escape(label)}">'
         f"<title>{escape(label)}</title>"
         f'<path class="zero" d="M0 {zero:g}H{WIDTH}"/>{lines}</svg>'
+    )
+
+
+def track(values: Float[np.ndarray, " epoch"], reach: float) -> str:
+    """A trajectory as one letter an epoch, `NO_VALUE` where there is none; of many epochs some, evenly spread.
+
+    >>> track(np.array([-0.5, np.nan, 0.0, 0.5]), reach=0.5)
+    'A.g_'
+    """
+    some = values[np.unique(np.linspace(0, len(values) - 1, min(len(values), POINTS)).round().astype(int))]
+    level = np.clip(np.nan_to_num(some / reach), -1.0, 1.0) * 31.5 + 31.5
+    return "".join(
+        NO_VALUE if missing else LEVELS[i]
+        for i, missing in zip(np.rint(level).astype(int).tolist(), np.isnan(some).tolist(), strict=True)
     )
 
 

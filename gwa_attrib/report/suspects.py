@@ -1,7 +1,7 @@
-"""The suspects: the samples that a score flags, worst first."""
+"""The suspects: the samples that a score flags, worst first; last, those about which the training can say nothing."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ COLUMNS = ("key", "given_label", "predicted_label", "is_label_issue", "label_sco
 
 @dataclass(frozen=True, eq=False)
 class Suspects:
-    """One entry per suspect, the lowest label score first."""
+    """One entry per suspect, the lowest label score first; those of classes that were not learnt after all others."""
 
     rows: Int[np.ndarray, " suspect"]
     """Rows of the run's samples."""
@@ -30,6 +30,8 @@ class Suspects:
     estimate: Mapping[str, int] | None
     """`count`, `low` and `high` of the number of wrong labels; None if the score does not estimate it."""
     method: str
+    doubtful: Bool[np.ndarray, " suspect"]
+    """Whether the training has not learnt the given or the proposed class: these come last."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -45,8 +47,13 @@ class Suspects:
         return Counter(zip(self.given, self.proposed, strict=True))
 
 
-def suspects_of(run: Run, scores: Scores) -> Suspects:
+def suspects_of(run: Run, scores: Scores, not_learnt: Collection[str] = ()) -> Suspects:
     """The flagged samples of `scores`.
+
+    Args:
+        run: A run.
+        scores: With the columns of ``rank(run, "mislabeled")``.
+        not_learnt: Names of the classes that the training has not learnt.
 
     Raises:
         InputError: scores of another run, or without the columns of ``rank(run, "mislabeled")``.
@@ -66,7 +73,11 @@ def suspects_of(run: Run, scores: Scores) -> Suspects:
         )
     columns = {name: np.asarray(scores.columns[name]) for name in COLUMNS}
     flagged = np.flatnonzero(columns["is_label_issue"])
-    rows = flagged[np.argsort(columns["label_score"][flagged], kind="stable")]
+    names = list(not_learnt)
+    doubtful = np.isin(columns["given_label"][flagged].astype(str), names)
+    doubtful |= np.isin(columns["predicted_label"][flagged].astype(str), names)
+    order = np.lexsort((columns["label_score"][flagged], doubtful))
+    rows = flagged[order]
     return Suspects(
         rows=rows,
         sample_ids=scores.sample_ids[rows],
@@ -76,6 +87,7 @@ def suspects_of(run: Run, scores: Scores) -> Suspects:
         label_score=columns["label_score"][rows].astype(np.float64),
         estimate=scores.meta.get("estimated_errors"),
         method=scores.method,
+        doubtful=doubtful[order],
     )
 
 

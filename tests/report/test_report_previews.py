@@ -5,17 +5,21 @@ import io
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from gwa_attrib.datasets.content import content_reader
 from gwa_attrib.datasets.labeled import LabeledData
-from gwa_attrib.report.previews import LARGEST, Preview, previewer
+from gwa_attrib.report.previews import LARGEST, Preview, number_text, preview_of, text_of, value_text, values_of
 from gwa_attrib.report.wording import listed, shortened, visible, visible_lines
 
 
 def shown(x: Any, label: Any = 3) -> Preview:
-    return previewer([(x, label)], [0])(0)
+    return preview_of(content_reader([(x, label)])(0))
 
 
 def pixels(preview: Preview) -> np.ndarray:
@@ -56,11 +60,11 @@ def test_normalised_inputs_are_stretched_to_what_can_be_seen() -> None:
     assert pixels(shown(sixteen)).max() == 255
 
 
-def test_large_pictures_become_small_jpegs() -> None:
+def test_large_pictures_become_small_and_lossy() -> None:
     preview = shown(Image.new("RGB", (1600, 400), "red"))
     assert preview.size == (LARGEST, LARGEST // 4)
     assert preview.image is not None
-    assert preview.image.startswith("data:image/jpeg;base64,")
+    assert preview.image.startswith("data:image/webp;base64,")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,6 @@ def test_large_pictures_become_small_jpegs() -> None:
     [
         (torch.zeros(2, 3, 4, 5), "an array of shape [2, 3, 4, 5]"),
         (np.array(["a"]), "no picture or text, but a ndarray"),
-        ({"image": 1}, "no picture or text, but a dict"),
         (torch.tensor(1.0), "an array of shape []"),
         (None, "no picture or text, but a NoneType"),
     ],
@@ -80,6 +83,55 @@ def test_what_cannot_be_shown_says_so(x: Any, why: str) -> None:
 def test_rows_of_numbers_are_values() -> None:
     assert shown(torch.tensor([0.5, -1.0])).values == (("1", "0.5"), ("2", "−1"))
     assert shown(np.zeros(30)).values[-1] == ("…", "20 more")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (30440.0, "30,440"),
+        (2021, "2021"),
+        (9999.0, "9999"),
+        (10_000, "10,000"),
+        (1_234_567.891, "1,234,568"),
+        (12.345678, "12.35"),
+        (0.1, "0.1"),
+        (-0.25, "−0.25"),
+        (0.000123, "0.000123"),
+        (1.5e-7, "1.5 × 10⁻⁷"),
+        (-2e20, "−2 × 10²⁰"),
+        (10**20, "100,000,000,000,000,000,000"),
+        (0, "0"),
+        (-0.0, "0"),
+        (True, "yes"),
+        (np.bool_(False), "no"),
+        (np.float32(0.3), "0.3"),
+        (float("nan"), "–"),
+        (float("-inf"), "−∞"),
+        (None, "–"),
+        (pd.NA, "–"),
+        (pd.Timestamp("2024-03-01"), "2024-03-01 00:00:00"),
+    ],
+)
+def test_numbers_are_written_as_a_person_does(value: Any, text: str) -> None:
+    assert value_text(value) == text
+
+
+@given(st.floats(1e-4, 1e14), st.sampled_from([1, -1]))
+def test_a_written_number_is_the_number_to_four_digits(size: float, sign: int) -> None:
+    written = float(number_text(sign * size).replace(",", "").replace("−", "-"))
+    assert written == pytest.approx(sign * size, rel=5e-4)
+
+
+def test_the_order_of_columns_is_the_one_asked_for() -> None:
+    row = {"a": 1, "b": 2.5, "c": "x"}
+    assert values_of(row, ["c", "a", "b"]) == (("c", "x"), ("a", "1"), ("b", "2.5"))
+    assert values_of(row) == (("a", "1"), ("b", "2.5"), ("c", "x"))
+    assert values_of({str(i): i for i in range(12)})[-1] == ("…", "2 more")
+
+
+def test_a_long_text_says_how_much_is_left_out() -> None:
+    assert text_of("x" * 30, 20) == "x" * 20 + " … (10 more characters)"
+    assert text_of("x" * 20, 20) == "x" * 20
 
 
 @pytest.mark.parametrize(
@@ -98,13 +150,13 @@ def test_labels_of_the_data(y: Any, label: str | None) -> None:
 
 
 def test_items_without_labels() -> None:
-    assert previewer(["one", "two"], [1])(1) == Preview(text="two")
-    assert previewer(COLOUR[None], [0])(0).label is None
+    assert preview_of(content_reader(["one", "two"])(1)) == Preview(text="two")
+    assert preview_of(content_reader(COLOUR[None])(0)).label is None
 
 
 def test_labeled_data() -> None:
     data = LabeledData("n", "s", "image", GREY[None, :, :, None], np.array([1]), ("no", "yes"), ("0",))
-    preview = previewer(data, [0])(0)
+    preview = preview_of(content_reader(data)(0))
     assert preview.label == "yes"
     np.testing.assert_array_equal(pixels(preview), GREY)
 

@@ -1,12 +1,12 @@
-"""The sections of the report, in their order. Each file has one function from the context to a `Section`."""
+"""The sections of the report, in their order. Each file has one function from the context to a `Section`, or to None
+where there is nothing to show."""
 
 from collections.abc import Callable
 
 from gwa_attrib.report.context import Context
 from gwa_attrib.report.section import Section
 from gwa_attrib.report.sections.alignments import alignments
-from gwa_attrib.report.sections.cautions import cautions
-from gwa_attrib.report.sections.class_pairs import class_pairs
+from gwa_attrib.report.sections.classes import classes
 from gwa_attrib.report.sections.cleaning import cleaning
 from gwa_attrib.report.sections.data_map import data_map
 from gwa_attrib.report.sections.gallery import gallery
@@ -17,25 +17,14 @@ from gwa_attrib.report.sections.influential import influential
 from gwa_attrib.report.sections.layers import layers
 from gwa_attrib.report.sections.methods import methods
 from gwa_attrib.report.sections.recorded import recorded
-from gwa_attrib.report.sections.summary import summary
 from gwa_attrib.report.sections.suspect_table import suspect_table
+from gwa_attrib.report.sections.verdict import verdict
 
-SECTIONS: tuple[Callable[[Context], Section], ...] = (
-    recorded,
-    cautions,
-    summary,
-    alignments,
-    generalisation,
-    layers,
-    data_map,
-    class_pairs,
-    gallery,
-    suspect_table,
-    harmful,
-    groups,
-    influential,
-    cleaning,
-    methods,
-)
+Maker = Callable[[Context], Section | None]
 
-__all__ = ["SECTIONS"]
+SECTIONS: tuple[Maker, ...] = (verdict, gallery, cleaning, classes, harmful, groups, suspect_table)
+"""What the one who cleans needs, the most urgent first."""
+BACKGROUND: tuple[Maker, ...] = (alignments, generalisation, data_map, layers, influential, recorded, methods)
+"""How the training went and how the suspects were found, folded."""
+
+__all__ = ["BACKGROUND", "SECTIONS"]

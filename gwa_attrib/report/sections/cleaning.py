@@ -29,26 +29,26 @@ WAYS = {
 }
 
 
-def cleaning(context: Context) -> Section:
-    """A sentence, a picture with intervals and a table; or how to get them."""
+def cleaning(context: Context) -> Section | None:
+    """A sentence, a picture with intervals and a table; None where it was not measured."""
     found = kept_verification(context.run)
-    values: dict[str, Any] = {"found": found is not None}
-    if found is not None:
-        facts = found.facts
-        done = [f"{count(facts[name], 'sample')} {name}" for name in ("dropped", "relabelled") if facts[name]]
-        values |= {
-            "done": " and ".join(done),
-            "trained_on": count(facts["trained_on"], "sample"),
-            "seeds": count(facts["seeds"], "training"),
-            "asked": f"{facts['asked']:,} {ASKED.get(facts['by'], visible(facts['by']))}",
-            "asked_of": visible(facts["asked_of"]),
-            "before": percent(found.accuracy.get("as it is")),
-            "after": percent(found.accuracy.get("decisions")),
-            "changes": [_row(WAYS.get(str(name), visible(name)), row) for name, row in found.table.iterrows()],
-            "classes": _classes(found.classes),
-            "figure": _figure(found),
-        }
-    return Section("cleaning", "Before and after cleaning", values, short="Cleaning")
+    if found is None:
+        return None
+    facts = found.facts
+    done = [f"{count(facts[name], 'sample')} {name}" for name in ("dropped", "relabelled") if facts[name]]
+    values: dict[str, Any] = {
+        "done": " and ".join(done),
+        "trained_on": count(facts["trained_on"], "sample"),
+        "seeds": count(facts["seeds"], "training") + ("" if found.has_intervals else ", too few for an interval,"),
+        "asked": f"{facts['asked']:,} {ASKED.get(facts['by'], visible(facts['by']))}",
+        "asked_of": visible(facts["asked_of"]),
+        "before": percent(found.accuracy.get("as it is")),
+        "after": percent(found.accuracy.get("decisions")),
+        "changes": [_row(WAYS.get(str(name), visible(name)), row) for name, row in found.table.iterrows()],
+        "classes": _classes(found.classes),
+        "figure": _figure(found),
+    }
+    return Section("cleaning", "Before and after cleaning", values, in_navigation=False)
 
 
 def points(share: float) -> str:
@@ -83,7 +83,8 @@ def _figure(found: Verification) -> Any:
     classes = found.classes.loc[found.classes["change"].abs().sort_values(ascending=False).index[:CLASSES]]
     classes = classes.sort_values("change", ascending=False, kind="stable")
     rows = len(found.table) + len(classes)
-    title = "Change of the accuracy in points, with 95 % intervals: of all samples asked, and class by class"
+    shown = "with 95 % intervals" if found.has_intervals else "without intervals, as there is one training of each"
+    title = f"Change of the accuracy in points, {shown}: of all samples asked, and class by class"
 
     def paint(figure: "Figure") -> None:
         axes = figure.subplots()

@@ -22,7 +22,7 @@ SMALLEST, FEWEST = 5, 1.0
 NOT_GROUPS = ("sample_id", "key", "label", "label_before_flip")
 
 
-def groups(context: Context) -> Section:
+def groups(context: Context) -> Section | None:
     """The groups that stand out most, as a picture and a table."""
     verified = context.run.info["config"].get("truth")
     columns = [str(name) for name in context.run.samples if name not in (*NOT_GROUPS, verified)]
@@ -35,12 +35,14 @@ def groups(context: Context) -> Section:
         found = found[found["samples"] >= SMALLEST].reset_index(names="group")
         tables.append(found.assign(by="given label" if by == "class" else by))
     if not tables:
-        return Section("groups", "Groups", {"rows": []})
+        return None
     every = pd.concat(tables, ignore_index=True)
     stands_out = (every["low"] > 0) & (every["errors"] >= FEWEST)
     worst = every[stands_out].sort_values("low", ascending=False, kind="stable").head(SHOWN)
     rows = [_row(row) for row in worst.to_dict(orient="records")]
-    values = {"rows": rows, "looked_at": len(every), "figure": _figure(worst) if rows else None}
+    if not rows:
+        return None
+    values = {"rows": rows, "looked_at": len(every), "figure": _figure(worst)}
     return Section("groups", "Groups with more wrong labels", values, short="Groups")
 
 

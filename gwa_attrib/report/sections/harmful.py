@@ -16,7 +16,7 @@ PAIRS = 8
 OUTLIERS = 12
 
 
-def harmful(context: Context) -> Section:
+def harmful(context: Context) -> Section | None:
     """How many have which reason; pairs side by side; outliers."""
     scores = rank(context.run, "harmful", scores=context.mislabeled)
     columns = scores.columns
@@ -30,6 +30,8 @@ def harmful(context: Context) -> Section:
         tile(context, row, f"{number(columns['outlier_distance'][row], 1)}×", _negative(columns, row))
         for row in far[:OUTLIERS].tolist()
     ]
+    if not (pairs is not None and len(pairs)) and not outliers:
+        return None
     values: dict[str, Any] = {
         "counts": scores.meta["counts"],
         "searched": pairs is not None,
@@ -42,7 +44,7 @@ def harmful(context: Context) -> Section:
         "known": bool(np.isfinite(columns["outlier_distance"]).any()),
         "wide": wide([*outliers, *(one for pair in shown for one in pair)]),
     }
-    return Section("harmful", "Harmful samples: contradictions and outliers", values, short="Harmful")
+    return Section("harmful", "Duplicates, outliers and other harm", values, short="Harm")
 
 
 def _pairs(context: Context, rows: list[int], columns: Any) -> list[list[dict[str, Any]]]:

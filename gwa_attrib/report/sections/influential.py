@@ -21,12 +21,12 @@ POINTS = 200
 """Of the curve."""
 
 
-def influential(context: Context) -> Section:
-    """A curve, the first samples, and how far the shares add up; or why there is none."""
+def influential(context: Context) -> Section | None:
+    """A curve, the first samples, and how far the shares add up; None where the run does not know."""
     try:
         scores = rank(context.run, "influential")
-    except (NotRecordedError, RunFormatError) as error:
-        return Section("influential", "Influential samples", {"missing": error.todo})
+    except (NotRecordedError, RunFormatError):
+        return None
     growth = np.nan_to_num(np.asarray(scores.values, dtype=np.float64))
     total = float(growth.sum())
     order = np.argsort(-growth, kind="stable")
@@ -43,7 +43,6 @@ def influential(context: Context) -> Section:
     conservation = scores.meta["conservation"]
     is_suspect = context.suspects.mask(len(growth))
     values: dict[str, Any] = {
-        "missing": None,
         "tiles": tiles,
         "wide": wide(tiles),
         "rule": conservation["rule"],
@@ -54,7 +53,10 @@ def influential(context: Context) -> Section:
         "share": percent(float(is_suspect.mean()) if len(growth) else None),
         "figure": _figure(growth, is_suspect) if total > 0 else None,
     }
-    return Section("influential", "Influential samples", values)
+    reserve = None
+    if not values["exact"]:
+        reserve = f"sizes mean little here, as the sum misses {values['residual']} of the growth; the order counts"
+    return Section("influential", "Influential samples", values, reserve=reserve)
 
 
 def _figure(growth: Float[np.ndarray, " sample"], is_suspect: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:

@@ -30,19 +30,18 @@ class LayerMeans:
     others: Float[np.ndarray, "layer epoch"]
 
 
-def layers(context: Context) -> Section:
-    """Two heat maps, or one sentence where the head alone was recorded."""
+def layers(context: Context) -> Section | None:
+    """Two heat maps; None where the head alone was recorded."""
+    if not context.run.layers:
+        return None
     names = context.run.layers[:MOST]
+    means = read_means(context.run, names, context.suspects.mask(len(context.run.sample_ids)))
+    title = "Mean alignment of each layer in each epoch, of suspects and of the other samples"
+    size = (1040, 90 + 26 * len(names))
     values: dict[str, Any] = {
-        "figure": None,
-        "recorded": len(context.run.layers),
+        "figure": draw("layers", title, size, lambda figure: _paint(figure, names, means, context)),
         "left_out": len(context.run.layers) - len(names),
     }
-    if names:
-        means = read_means(context.run, names, context.suspects.mask(len(context.run.sample_ids)))
-        title = "Mean alignment of each layer in each epoch, of suspects and of the other samples"
-        size = (1040, 90 + 26 * len(names))
-        values["figure"] = draw("layers", title, size, lambda figure: _paint(figure, names, means, context))
     return Section("layers", "Layer by layer", values)
 
 

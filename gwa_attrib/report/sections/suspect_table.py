@@ -1,24 +1,16 @@
-"""The table of suspects, worst first."""
+"""The table of suspects, worst first: all that can be decided on."""
 
-from gwa_attrib.report.context import LISTED, Context
+from gwa_attrib.report.context import Context
 from gwa_attrib.report.section import Section
-from gwa_attrib.report.wording import number, shortened, visible
 
 
-def suspect_table(context: Context) -> Section:
-    """At most `LISTED` rows."""
-    suspects = context.suspects
-    columns = zip(
-        suspects.sample_ids, suspects.keys, suspects.given, suspects.proposed, suspects.label_score, strict=True
+def suspect_table(context: Context) -> Section | None:
+    """A frame for the rows, which the script makes a page at a time."""
+    if not len(context.suspects):
+        return None
+    return Section(
+        "suspect_table",
+        "Table of suspects",
+        {"listed": context.listed, "suspects": len(context.suspects)},
+        short="Table",
     )
-    rows = [
-        {
-            "id": int(sample_id),
-            "key": shortened(visible(key), 120),
-            "given": shortened(visible(given), 60),
-            "proposed": shortened(visible(proposed), 60),
-            "score": number(float(score), 4),
-        }
-        for _, (sample_id, key, given, proposed, score) in zip(range(LISTED), columns, strict=False)
-    ]
-    return Section("suspect_table", "Table of suspects", {"rows": rows, "suspects": len(suspects)})

@@ -1,91 +1,72 @@
 "use strict";
-// What a person decides on each suspect: kept in one map, shown in cards and table, stored, and downloaded.
-(() => {
+// What a person decides on each suspect: one map, with a way back, kept in this browser, written to and read from decisions.csv.
+const report = (() => {
   const facts = JSON.parse(document.getElementById("report-facts").textContent);
   const DECISIONS = ["keep", "relabel", "drop"];
   const STORE = `gwa_attrib decisions ${facts.run}`;
+  const SEEN = `gwa_attrib seen ${facts.run}`;
+  const HEADER = ["sample_id", "key", "given_label", "new_label", "decision", "label_score", "note", "run_id"];
   const suspects = facts.suspects.map(([id, key, given, proposed, score]) => ({ id, key, given, proposed, score }));
-  const cards = [...document.querySelectorAll(".card")];
-  const rows = [...document.querySelectorAll("#suspects tbody tr")];
-  let decided = restore();
-  let before = null; // what was there before "Clear", to bring it back
+  const indexOf = new Map(suspects.map(({ id }, index) => [id, index]));
+  const decided = new Map();
+  const seen = new Set();
+  const steps = []; // each a list of [index, what was there before]: the way back
+  const listeners = [];
+  let pending = 0;
 
   function state(index) {
     return decided.get(index) ?? { decision: "", label: suspects[index].proposed, note: "" };
   }
 
-  function decide(index, change) {
-    decided.set(index, { ...state(index), ...change });
-    before = null;
-    show();
+  // `changes`: [index, {decision, label, note}, any of them] each. One call is one step of undo.
+  function change(changes) {
+    const step = changes.map(([index]) => [index, decided.get(index)]);
+    for (const [index, to] of changes) decided.set(index, { ...state(index), ...to });
+    steps.push(step);
+    announce(step.map(([index]) => index));
   }
 
-  // Storage may be off, or forbidden for files: the page works without.
-  function restore() {
-    const found = new Map();
-    try {
-      const number = new Map(suspects.map(({ id }, index) => [id, index]));
-      for (const [id, decision, label, note] of JSON.parse(localStorage.getItem(STORE) ?? "[]")) {
-        const known = number.has(id) && ["", ...DECISIONS].includes(decision) && Number.isInteger(label) && label in facts.classes;
-        if (known) found.set(number.get(id), { decision, label, note: String(note) });
-      }
-    } catch { /* go on without */ }
-    return found;
-  }
-
-  function store() {
-    const entries = [...decided].map(([index, { decision, label, note }]) => [suspects[index].id, decision, label, note]);
-    try {
-      localStorage.setItem(STORE, JSON.stringify(entries));
-    } catch { /* go on without */ }
-  }
-
-  function fill(select, index) {
-    const { given, proposed } = suspects[index];
-    const option = (label) => new Option(facts.names[label], label);
-    const others = facts.names.map((_, label) => label).filter((label) => label !== given && label !== proposed);
-    select.replaceChildren(...[proposed, ...others].map(option));
-  }
-
-  function prepareCard(card) {
-    const index = Number(card.dataset.index);
-    const select = card.querySelector("select");
-    fill(select, index);
-    for (const radio of card.querySelectorAll("input[type=radio]")) {
-      radio.addEventListener("change", () => decide(index, { decision: radio.value }));
+  // A note is typed letter by letter, and is one step.
+  function note(index, text) {
+    const last = steps.at(-1);
+    const goesOn = last?.length === 1 && last[0][0] === index && last.isNote;
+    if (goesOn) {
+      decided.set(index, { ...state(index), note: text });
+      announce([index]);
+    } else {
+      change([[index, { note: text }]]);
+      steps.at(-1).isNote = true;
     }
-    select.addEventListener("change", () => decide(index, { decision: "relabel", label: Number(select.value) }));
-    const note = card.querySelector(".comment");
-    note.addEventListener("input", () => decide(index, { note: note.value }));
   }
 
-  function prepareRow(row) {
-    const index = Number(row.dataset.index);
-    const select = document.createElement("select");
-    select.setAttribute("aria-label", `Decision for ${row.cells[1].textContent}`);
-    select.append(new Option("undecided", ""), new Option("keep", "keep"), new Option("", "relabel"), new Option("drop", "drop"));
-    select.addEventListener("change", () => decide(index, { decision: select.value }));
-    row.cells[5].append(select);
+  // Clears every decision; undo brings them back.
+  function clear() {
+    const step = [...decided];
+    decided.clear();
+    steps.push(step);
+    announce(step.map(([index]) => index));
   }
 
-  function show() {
-    for (const card of cards) {
-      const { decision, label, note } = state(Number(card.dataset.index));
-      card.dataset.decision = decision;
-      for (const radio of card.querySelectorAll("input[type=radio]")) radio.checked = radio.value === decision;
-      card.querySelector("select").value = String(label);
-      const comment = card.querySelector(".comment");
-      if (comment.value !== note) comment.value = note;
+  // Indices of what the last step had changed; none if there is nothing to take back.
+  function undo() {
+    const step = steps.pop() ?? [];
+    for (const [index, before] of step) {
+      if (before === undefined) decided.delete(index);
+      else decided.set(index, before);
     }
-    for (const row of rows) {
-      const { decision, label } = state(Number(row.dataset.index));
-      const select = row.cells[5].querySelector("select");
-      select.options[2].textContent = `relabel to ${facts.names[label]}`;
-      select.value = decision;
-    }
-    say(summary());
-    const clear = document.getElementById("clear-all");
-    if (clear) clear.textContent = before ? "Undo clear" : "Clear";
+    const indices = step.map(([index]) => index);
+    announce(indices);
+    return indices;
+  }
+
+  function announce(indices) {
+    for (const listener of listeners) listener(indices);
+    store();
+  }
+
+  function look(index) {
+    if (seen.has(index)) return;
+    seen.add(index);
     store();
   }
 
@@ -93,14 +74,39 @@
     return suspects.map((_, index) => index).filter((index) => state(index).decision);
   }
 
-  function summary() {
-    const count = (decision) => made().filter((index) => state(index).decision === decision).length;
-    const parts = DECISIONS.map((decision) => `${count(decision)} ${decision}`).join(", ");
-    return `${made().length.toLocaleString("en")} of ${suspects.length.toLocaleString("en")} decided: ${parts}.`;
+  function counts() {
+    const found = { keep: 0, relabel: 0, drop: 0, all: 0 };
+    for (const { decision } of decided.values()) {
+      if (!decision) continue;
+      found[decision] += 1;
+      found.all += 1;
+    }
+    return found;
   }
 
-  function say(text) {
-    for (const status of document.querySelectorAll(".status")) status.textContent = text;
+  // Storage may be off, full, or forbidden for files: the page works without. Written a moment later, not at each letter.
+  function store() {
+    clearTimeout(pending);
+    pending = setTimeout(storeNow, 150);
+  }
+
+  function storeNow() {
+    clearTimeout(pending);
+    const entries = [...decided].map(([index, { decision, label, note }]) => [suspects[index].id, decision, label, note]);
+    try {
+      localStorage.setItem(STORE, JSON.stringify(entries));
+      localStorage.setItem(SEEN, JSON.stringify([...seen].map((index) => suspects[index].id)));
+    } catch { /* go on without */ }
+  }
+
+  function restore() {
+    try {
+      for (const [id, decision, label, note] of JSON.parse(localStorage.getItem(STORE) ?? "[]")) {
+        const known = indexOf.has(id) && ["", ...DECISIONS].includes(decision) && Number.isInteger(label) && label in facts.classes;
+        if (known) decided.set(indexOf.get(id), { decision, label, note: String(note) });
+      }
+      for (const id of JSON.parse(localStorage.getItem(SEEN) ?? "[]")) if (indexOf.has(id)) seen.add(indexOf.get(id));
+    } catch { /* go on without */ }
   }
 
   // A cell that a spreadsheet would run as a formula gets an apostrophe; plain numbers stay as they are.
@@ -115,7 +121,7 @@
   }
 
   function csv() {
-    const lines = [["sample_id", "key", "given_label", "new_label", "decision", "label_score", "note", "run_id"]];
+    const lines = [HEADER];
     for (const index of made()) {
       const { id, key, given, score } = suspects[index];
       const { decision, label, note } = state(index);
@@ -125,34 +131,82 @@
     return lines.map((line) => line.map(cell).join(",") + "\n").join("");
   }
 
-  function download() {
-    if (!made().length) return say("Nothing is decided yet, so there is nothing to download.");
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
-    link.download = "decisions.csv";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    return say(`${summary()} Saved as decisions.csv.`);
+  // RFC 4180, with the separators of spreadsheets of other countries.
+  function rowsOf(text) {
+    const plain = text.replace(/^\ufeff/, "");
+    const first = plain.slice(0, plain.search(/[\r\n]|$/));
+    const separator = [",", ";", "\t"].reduce((best, one) => (first.split(one).length > first.split(best).length ? one : best));
+    const stop = new RegExp(`[${separator}\\r\\n]`, "g");
+    const rows = [[]];
+    let at = 0;
+    while (at < plain.length) {
+      let value = "";
+      if (plain[at] === '"') {
+        for (at += 1; at < plain.length; at += 1) {
+          if (plain[at] !== '"') value += plain[at];
+          else if (plain[at + 1] === '"') value += plain[(at += 1)];
+          else break;
+        }
+        at += 1;
+      } else {
+        stop.lastIndex = at;
+        value = plain.slice(at, stop.exec(plain)?.index ?? plain.length);
+        at += value.length;
+      }
+      rows.at(-1).push(value);
+      if (plain[at] === separator) {
+        at += 1;
+        if (at === plain.length) rows.at(-1).push("");
+      } else if (at < plain.length) {
+        at += plain.startsWith("\r\n", at) ? 2 : 1;
+        rows.push([]);
+      }
+    }
+    return rows.filter((row) => row.some((value) => value !== ""));
   }
 
-  function acceptAll() {
-    suspects.forEach((_, index) => {
-      if (!state(index).decision) decided.set(index, { ...state(index), decision: "relabel" });
-    });
-    before = null;
-    show();
+  function classNamed(text) {
+    const same = (name) => text === name || text === neutral(name) || (text !== "" && name !== "" && Number(text) === Number(name));
+    return facts.classes.findIndex(same);
   }
 
-  function clearAll() {
-    [decided, before] = before ? [before, null] : [new Map(), decided];
-    show();
+  // Decisions of a file, over those that are here; throws where the file is about something else.
+  function load(text) {
+    const [head = [], ...rows] = rowsOf(text);
+    const column = Object.fromEntries(HEADER.map((name) => [name, head.indexOf(name)]));
+    const missing = ["sample_id", "given_label", "new_label", "decision"].filter((name) => column[name] < 0);
+    if (missing.length) throw new Error(`it has no column ${missing.join(", ")}: choose a decisions.csv that this page has saved`);
+    const changes = [], refused = [];
+    let replaced = 0;
+    for (const row of rows) {
+      const value = (name) => (column[name] < 0 ? "" : row[column[name]] ?? "");
+      if (value("run_id") !== "" && value("run_id") !== facts.run) throw new Error(`its decisions are about another run (${value("run_id")}), not about this one (${facts.run})`);
+      const decision = value("decision").trim().toLowerCase();
+      if (decision === "") continue;
+      const index = indexOf.get(Number(value("sample_id")));
+      const label = decision === "relabel" ? classNamed(value("new_label")) : null;
+      if (index === undefined) refused.push(`sample ${value("sample_id")} is no suspect in this page`);
+      else if (!DECISIONS.includes(decision)) refused.push(`sample ${value("sample_id")}: no decision is called ${decision}`);
+      else if (classNamed(value("given_label")) !== suspects[index].given) refused.push(`sample ${value("sample_id")} has another given label here`);
+      else if (label === -1) refused.push(`sample ${value("sample_id")}: no class is called ${value("new_label")}`);
+      else {
+        const text = value("note").replace(/^'(?=\s*[=+\-@\t\r\n＝＋－＠])/, "");
+        const to = { decision, label: label ?? suspects[index].proposed, note: text };
+        const now = decided.get(index);
+        if (now?.decision && (now.decision !== decision || (decision === "relabel" && now.label !== to.label))) replaced += 1;
+        changes.push([index, to]);
+      }
+    }
+    if (changes.length) change(changes);
+    return { taken: changes.length, replaced, refused };
   }
 
-  cards.forEach(prepareCard);
-  rows.forEach(prepareRow);
-  if (!suspects.length) return;
-  document.getElementById("accept-all").addEventListener("click", acceptAll);
-  document.getElementById("clear-all").addEventListener("click", clearAll);
-  for (const button of document.querySelectorAll(".download")) button.addEventListener("click", download);
-  show();
+  restore();
+  addEventListener("pagehide", storeNow);
+  return {
+    facts, suspects, decided, seen, state, change, note, clear, undo, look, made, counts, csv, load, storeNow,
+    steps: () => steps.length,
+    listen: (listener) => listeners.push(listener),
+    number: (value) => value.toLocaleString("en"),
+  };
 })();

@@ -1,11 +1,10 @@
-"""Coverage and warnings: what limits the conclusions of this very run."""
+"""Cautions: what limits the conclusions of this very run."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
 from gwa_attrib.report.context import Context
-from gwa_attrib.report.section import Section
 from gwa_attrib.report.wording import count, listed, percent, visible
 from gwa_attrib.store import inspect
 
@@ -13,20 +12,10 @@ FEW_EPOCHS = 5
 FEW_SAMPLES = 5
 
 
-def cautions(context: Context) -> Section:
-    """One sentence or two per caution; none for a run without blemish."""
-    coverage = context.column("coverage")
-    sentences = [
-        *_recording(context),
-        *_coverage(context),
-        *_classes(context),
-        *_gwa(context),
-        *_shown(context),
-        *(visible(note) for note in context.notes),
-    ]
-    lowest = float(np.nanmin(coverage)) if np.isfinite(coverage).any() else None
-    values = {"sentences": sentences, "lowest_coverage": percent(lowest), "epochs": len(coverage)}
-    return Section("cautions", "Coverage and warnings", values)
+def cautions(context: Context) -> tuple[list[str], list[str]]:
+    """What the one who cleans has to know first; and what else limits the conclusions. A sentence or two each."""
+    first = [*_recording(context), *(visible(note) for note in context.notes), *_shown(context), *_unseen(context)]
+    return first, [*_classes(context), *_coverage(context), *_gwa(context)]
 
 
 def _recording(context: Context) -> Iterator[str]:
@@ -52,15 +41,18 @@ def _coverage(context: Context) -> Iterator[str]:
             f"{'Epoch' if len(partial) == 1 else 'Epochs'} {listed(partial)} did not see every sample (lowest coverage "
             f"{percent(float(np.nanmin(coverage)))}). A sample has no value in an epoch that did not see it."
         )
-    never = int(np.sum(context.run.labels < 0))
-    if never:
-        yield f"{count(never, 'sample was', 'samples were')} never seen in training: no score, so never a suspect."
     undefined = int(np.nansum(context.column("undefined")))
     if undefined:
         yield (
             f"{count(undefined, 'observation has', 'observations have')} no alignment, because the gradient or the "
             "weight was exactly zero. They are left out of the means."
         )
+
+
+def _unseen(context: Context) -> Iterator[str]:
+    never = int(np.sum(context.run.labels < 0))
+    if never:
+        yield f"{count(never, 'sample was', 'samples were')} never seen in training: no score, so never a suspect."
 
 
 def _classes(context: Context) -> Iterator[str]:
@@ -86,7 +78,7 @@ def _gwa(context: Context) -> Iterator[str]:
 
 
 def _shown(context: Context) -> Iterator[str]:
-    if not context.has_data:
+    if context.data is None:
         return
     number = {name: str(i) for i, name in enumerate(context.run.class_names)}
     shown = zip(context.suspects.given, context.previews, strict=False)

@@ -1,0 +1,96 @@
+"""What a report needs besides the recording, found again: the data of an audit, its truth, what it left out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gwa_attrib.datasets.again import read_again
+from gwa_attrib.datasets.flip import BEFORE_FLIP
+from gwa_attrib.datasets.same_samples import check_same_samples
+from gwa_attrib.datasets.skipped import sentences
+from gwa_attrib.errors import InputError, MissingDependencyError, RunFormatError
+from gwa_attrib.evaluation import score_against, verified_labels
+from gwa_attrib.scores import Scores
+from gwa_attrib.store import Run
+from gwa_attrib.store.kept_tokenizer import kept_tokenizer
+
+SHOWS_SAMPLES = '<meta name="gwa-attrib-shows" content="samples">'
+"""In the head of a report that shows pictures, texts or values."""
+
+
+def data_for(run: Run, given: Any, scores: Scores) -> tuple[Any, list[str]]:
+    """The data to show, and sentences about them: those given, or those of an audit, read again.
+
+    Raises:
+        InputError: the data given are not those of the run, or not in its order.
+    """
+    if given is not None:
+        flags = scores.columns.get("is_label_issue", np.zeros(len(scores)))
+        note = check_same_samples(run, given, np.asarray(flags, dtype=bool)) if len(flags) == len(run.labels) else ""
+        return given, [note] if note else []
+    if "data" not in run.info["config"]:
+        return None, []  # no audit: the gallery says how to show the samples
+    found, note = read_again(run)
+    return found, [note] if note else []
+
+
+def tokenizer_for(run: Run, data: Any, given: Any) -> tuple[Any, list[str]]:
+    """What reads the token ids of the data, the one given or the one kept with the run; and a sentence if the kept one
+    cannot be used."""
+    if given is not None or data is None:
+        return given, []
+    try:
+        return kept_tokenizer(run), []
+    except (MissingDependencyError, RunFormatError) as error:
+        return None, [f"The tokenizer of the training cannot be used: {error}"]
+
+
+def truth_of(run: Run, scores: Scores) -> Mapping[str, float] | None:
+    """How well the scores meet the verified labels that the run holds: those an audit was told of, or those before it
+    flipped some; None where there are none."""
+    column = _truth_column(run)
+    if column is None or len(scores) != len(run.labels):
+        return None
+    verified = verified_labels({column: run.samples[column]}, column, run.class_names)
+    return score_against(scores, run.labels.astype(np.int64), verified)
+
+
+def _truth_column(run: Run) -> str | None:
+    """An audit stores a column whose name the run uses itself under another name."""
+    named = run.info["config"].get("truth") if "data" in run.info["config"] else None
+    if isinstance(named, str):
+        while named in ("sample_id", "key", "label"):
+            named = f"extra_{named}"
+        return named if named in run.samples and f"extra_{named}" not in run.samples else None
+    return BEFORE_FLIP if BEFORE_FLIP in run.samples else None
+
+
+def left_out(run: Run) -> list[str]:
+    """Sentences about the files that an audit left out."""
+    config = run.info["config"]
+    skipped, damaged = config.get("skipped"), config.get("damaged")
+    if "data" not in config or not isinstance(skipped, list) or not skipped:
+        return []
+    texts = [str(one) for one in skipped]
+    if not isinstance(damaged, int):  # runs of version 0.1.0 do not tell the two kinds apart
+        return [f"{len(texts)} files were left out; the first: {texts[0]}."]
+    return sentences(texts[:damaged], texts[damaged:], "run.json, under config.skipped")
+
+
+def refuse_poorer(target: Path, page: str, run: Run, notes: list[str]) -> None:
+    """Refuse to replace a report of this run that shows samples by one that cannot.
+
+    Raises:
+        InputError: that is what would happen.
+    """
+    if SHOWS_SAMPLES in page or not target.is_file():
+        return
+    there = target.read_text(encoding="utf-8", errors="replace")
+    if SHOWS_SAMPLES in there and run.run_id in there:
+        raise InputError(
+            expected="the samples of the run, to show them as the report that is there does",
+            found=f"no data. {' '.join(notes)}".strip() + f" {target} would lose its pictures, texts and values",
+            todo="Pass data= to gwa.report, or name another file (--out).",
+        )
