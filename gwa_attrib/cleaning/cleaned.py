@@ -38,8 +38,8 @@ class Cleaned:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many samples were dropped and relabelled, and how many are left; of a copy also how many rows, or files of
-        an image folder, were `written`, and how many files are `damaged`: not to be read, and not copied."""
+        """How many samples were dropped and relabelled, and how many are left; of a copy also how many rows or files of
+        an image folder were `written`, and how many files are `damaged`: not to be read, and not copied."""
         relabelled = int((self.labels != self.given).sum())
         counts = {"dropped": self.samples - len(self), "relabelled": relabelled, "left": len(self)}
         return counts if self.copied is None else {**counts, **self.copied._asdict()}

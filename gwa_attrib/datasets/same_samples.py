@@ -19,6 +19,10 @@ COMPARED = 256
 """Samples whose labels are compared."""
 TOLERATED = 0.01
 """Share of them that may differ; one always may."""
+FEW = 20
+"""With fewer samples that are no suspects, suspects are compared too."""
+TOLERATED_OF_SUSPECTS = 1 / 3
+"""Then: nobody corrects so many labels, and of data in another order more differ."""
 NOT_CHECKED = (
     "Whether the data are those of the run, in its order, could not be checked: they say no label of a sample that "
     "could be compared with the run's."
@@ -28,7 +32,7 @@ NOT_CHECKED = (
 def check_same_samples(run: "Run", data: Any, is_suspect: Bool[np.ndarray, " sample"]) -> str:
     """Compare the labels of data with the run's, of some samples drawn at random, as many of each class as there are.
 
-    Suspects are passed over: their labels may have been corrected since.
+    Suspects are passed over where there are others: their labels may have been corrected since.
 
     Args:
         run: The run.
@@ -51,7 +55,8 @@ def check_same_samples(run: "Run", data: Any, is_suspect: Bool[np.ndarray, " sam
     read = label_reader(data)
     known = _known(run)
     compared, differing = 0, []
-    for row in _drawn(run.labels, is_suspect):
+    only_suspects = int(((run.labels >= 0) & ~is_suspect).sum()) < FEW
+    for row in _drawn(run.labels, np.zeros_like(is_suspect) if only_suspects else is_suspect):
         sample_id = int(run.sample_ids[row])
         try:
             found = read(sample_id)
@@ -61,7 +66,7 @@ def check_same_samples(run: "Run", data: Any, is_suspect: Bool[np.ndarray, " sam
         compared += same is not None
         if same is False:
             differing.append((sample_id, str(run.class_names[int(run.labels[row])]), found[1] or str(found[0])))
-    if len(differing) > max(1, TOLERATED * compared):
+    if len(differing) > max(1, compared * (TOLERATED_OF_SUSPECTS if only_suspects else TOLERATED)):
         sample_id, given, other = differing[0]
         raise InputError(
             expected="the data of the run, in its order: apart from suspects, with the labels that were recorded",

@@ -18,6 +18,7 @@ from gwa_attrib.export.contents import Contents, Kind, contents_of, plain
 from gwa_attrib.export.registry import Exported, exports
 from gwa_attrib.export.request import Request
 from gwa_attrib.files.whole import whole_folder, write_text
+from gwa_attrib.store.kept_tokenizer import kept_tokenizer
 
 CONTROL, OBJECT = "label", "sample"
 """Names of the choices and of what is looked at, in the labeling configuration."""
@@ -38,7 +39,7 @@ def to_label_studio(request: Request) -> Exported:
     if path.suffix != ".json":
         raise InputError(expected="a file name that ends in .json", found=str(path), todo="Name one.")
     frame = request.suspects()
-    contents = contents_of(request.data, frame.index.tolist())
+    contents = contents_of(request.data, frame.index.tolist(), tokenizer=kept_tokenizer(request.run))
     if contents.kind != "image" and request.url_prefix is not None:
         raise InputError(
             expected="images, for a prefix of their addresses",

@@ -84,6 +84,15 @@ def test_labels_of_suspects_may_have_been_corrected_since(run: Run) -> None:
         check_same_samples(run, named(run, labels), NONE)
 
 
+def test_where_all_are_suspects_a_third_may_differ(run: Run) -> None:
+    labels = run.labels.copy()
+    labels[::4] = (labels[::4] + 1) % 3
+    assert check_same_samples(run, named(run, labels), ~NONE) == ""
+    shuffled = np.random.default_rng(1).permutation(SIZE)
+    with pytest.raises(InputError, match="in its order"):
+        check_same_samples(run, named(run, run.labels[shuffled]), ~NONE)
+
+
 def test_one_label_of_few_may_differ_and_one_percent_of_many(run: Run) -> None:
     few = np.ones(SIZE, dtype=bool)
     few[:20] = False
