@@ -10,12 +10,9 @@ import pytest
 from PIL import Image
 
 from gwa_attrib.report import figure, svg
-from report.browser import CHROMIUM, Browser
+from report.browser import Browser, needs_chromium
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium at /usr/bin/chromium"),
-]
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 
 def test_figures_look_as_matplotlib_drew_them(

@@ -1,6 +1,9 @@
 """The report in a real Chromium: offline, inert, usable by keyboard, and its decisions come back whole."""
 
+import io
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +13,10 @@ import pytest
 import gwa_attrib as gwa
 from gwa_attrib.cleaning.decisions import COLUMNS
 from gwa_attrib.store import Run
-from report.browser import CHROMIUM, Browser
+from report.browser import Browser, needs_chromium
 from report.hostile import EVIL, EVIL_METRIC
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium at /usr/bin/chromium"),
-]
+pytestmark = [pytest.mark.browser, needs_chromium]
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def downloads(browser: Browser, tmp_path: Path) -> Path:
 
 def opened(browser: Browser, path: Path) -> Browser:
     browser.open(path.as_uri())
-    browser.evaluate("localStorage.clear()")
+    browser.evaluate("report.seen.clear(), report.clear(), report.storeNow()")
     browser.open(path.as_uri())
     return browser
 
@@ -36,6 +36,16 @@ def choose(browser: Browser, selector: str, value: str, event: str = "change") -
     browser.evaluate(
         f"(s => {{ s.value = '{value}'; s.dispatchEvent(new Event('{event}')) }})(document.querySelector('{selector}'))"
     )
+
+
+def accept_all(browser: Browser) -> None:
+    browser.evaluate("document.getElementById('accept-all').click()")
+    browser.evaluate("document.getElementById('accept-every').click()")
+
+
+def stored(browser: Browser) -> None:
+    """Wait until the decisions are in the browser's storage, which is a moment after they are made."""
+    browser.evaluate("report.storeNow()")
 
 
 def downloaded(folder: Path) -> pd.DataFrame:
@@ -50,7 +60,7 @@ def downloaded(folder: Path) -> pd.DataFrame:
 def test_opens_offline_and_asks_for_nothing(browser: Browser, name: str, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(name)
     opened(browser, path)
-    browser.evaluate("document.getElementById('accept-all').click()")
+    accept_all(browser)
     browser.evaluate("document.getElementById('clear-all').click()")
     assert browser.console == []
     assert browser.dialogs == []
@@ -88,7 +98,7 @@ def test_styles_and_pictures_are_applied(browser: Browser, plain_report: Path) -
 
 def test_hostile_texts_are_shown_and_do_nothing(browser: Browser, hostile_report: Path) -> None:
     opened(browser, hostile_report)
-    assert browser.evaluate("document.scripts.length") == 4
+    assert browser.evaluate("document.scripts.length") == 5
     assert browser.evaluate("document.images.length") == 0
     assert browser.evaluate("document.querySelectorAll('main b, main [onerror]').length") == 0
     text = browser.evaluate("document.body.innerText")
@@ -140,7 +150,7 @@ def test_decisions_by_keyboard(browser: Browser, hostile_run: Run, hostile_repor
 def test_formulas_are_neutralised(browser: Browser, hostile_report: Path, downloads: Path) -> None:
     """All proposals accepted, so that every hostile name and key is in the file; plain numbers are left alone."""
     opened(browser, hostile_report)
-    browser.evaluate("document.getElementById('accept-all').click()")
+    accept_all(browser)
     browser.evaluate("document.querySelector('.download').click()")
     frame = downloaded(downloads)
     assert set(frame["decision"]) == {"relabel"}
@@ -157,14 +167,171 @@ def test_decisions_survive_a_reload_and_can_be_cleared(browser: Browser, plain_r
     browser.evaluate("document.querySelector('.card input[value=drop]').click()")
     choose(browser, "#suspects tbody tr:nth-child(2) select", "keep")
     assert "2 of 25 decided: 1 keep, 0 relabel, 1 drop" in browser.evaluate(state)
+    stored(browser)
     browser.open(plain_report.as_uri())
     assert "2 of 25 decided: 1 keep, 0 relabel, 1 drop" in browser.evaluate(state)
     assert browser.evaluate("document.querySelector('.card input[value=drop]').checked")
     assert browser.evaluate("document.querySelectorAll('.card')[1].querySelector('input[value=keep]').checked")
     browser.evaluate("document.getElementById('clear-all').click()")
     assert "0 of 25" in browser.evaluate(state)
-    browser.evaluate("document.getElementById('clear-all').click()")
+    browser.evaluate("document.getElementById('undo').click()")
     assert "2 of 25" in browser.evaluate(state)
+
+
+def test_two_tabs_of_one_report_are_one_set_of_decisions(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    browser.evaluate("document.querySelectorAll('.card')[0].querySelector('input[value=drop]').click()")
+    stored(browser)
+    first = browser.tab
+    browser.open(plain_report.as_uri())
+    browser.evaluate("document.querySelectorAll('.card')[1].querySelector('input[value=keep]').click()")
+    stored(browser)
+    browser.tab = first
+    browser.wait_for("document.querySelector('.status').textContent.startsWith('2 of 25 decided: 1 keep')")
+    browser.evaluate("report.look(20), report.storeNow()")
+    browser.open(plain_report.as_uri())
+    assert "2 of 25 decided" in browser.evaluate("document.querySelector('.status').textContent")
+
+
+def keys(browser: Browser, text: str) -> None:
+    """Each letter pressed in the page."""
+    for letter in text:
+        browser.press(letter, ord(letter.upper()), letter)
+
+
+STATES = "[...document.querySelectorAll('#cards .card')].map(card => card.dataset.decision)"
+
+
+def test_the_gallery_by_its_keys(browser: Browser, plain_report: Path) -> None:
+    """Keep, relabel, drop and go on; back, undo; a label by its first letters; the list of keys."""
+    opened(browser, plain_report)
+    keys(browser, "nkrd")
+    assert browser.evaluate(STATES)[:4] == ["keep", "relabel", "drop", ""]
+    current = "document.querySelector('.card.current').dataset.index"
+    assert browser.evaluate(current) == "3"
+    keys(browser, "pp")
+    assert browser.evaluate(current) == "1"
+    keys(browser, "u")
+    assert browser.evaluate(STATES)[:4] == ["keep", "relabel", "", ""]
+    assert browser.evaluate(current) == "2", "undo goes to what it has changed"
+    browser.press("ArrowLeft", 37)
+    assert browser.evaluate(current) == "1"
+    keys(browser, "l")
+    assert browser.evaluate("document.activeElement.tagName") == "SELECT"
+    names = browser.evaluate("[...document.activeElement.options].map(option => option.textContent)")
+    wanted = names[-1]
+    keys(browser, wanted[:3])
+    browser.press("Enter", 13, "\r")
+    assert browser.evaluate("report.facts.names[report.state(1).label]") == wanted
+    assert browser.evaluate(STATES)[1] == "relabel"
+    assert browser.evaluate(current) == "2"
+    browser.press("?", 191, "?")
+    assert browser.evaluate("document.getElementById('help').open")
+    keys(browser, "d")
+    assert browser.evaluate(STATES)[2] == "", "keys rest while a dialog is open"
+    browser.evaluate("document.querySelector('#help .close').click()")
+    browser.evaluate("document.querySelector('#cards .card .comment').focus()")
+    keys(browser, "drk")
+    assert browser.evaluate("report.state(0).note") == "drk"
+    assert browser.evaluate(STATES)[0] == "keep", "a note is typed, not obeyed"
+    assert browser.console == []
+
+
+def test_accepting_all_says_how_many_nobody_has_seen(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    browser.wait_for("report.seen.size > 0")
+    browser.evaluate("document.querySelector('.card input[value=keep]').click()")
+    browser.evaluate("document.getElementById('accept-all').click()")
+    question = browser.evaluate("document.getElementById('accept-question').textContent")
+    seen = browser.evaluate("[...report.seen].filter(index => index > 0).length")
+    assert question == f"24 suspects are undecided. {24 - seen} of them nobody has looked at in this browser."
+    browser.evaluate("document.querySelector('#accept .close').click()")
+    assert "1 of 25 decided" in browser.evaluate("document.querySelector('.status').textContent")
+    browser.evaluate("document.getElementById('accept-all').click()")
+    browser.evaluate("document.getElementById('accept-seen').click()")
+    assert browser.evaluate("report.counts()") == {"keep": 1, "relabel": seen, "drop": 0, "all": 1 + seen}
+    accept_all(browser)
+    assert browser.evaluate("report.counts()") == {"keep": 1, "relabel": 24, "drop": 0, "all": 25}
+    keys(browser, "u")
+    assert browser.evaluate("report.counts()")["all"] == 1 + seen
+
+
+def loaded(browser: Browser, text: str, name: str = "decisions.csv") -> str:
+    """Give a file to the page as its chooser would; what the page says then."""
+    browser.evaluate(
+        f"""(async () => {{
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([{json.dumps(text)}], {json.dumps(name)}));
+            const input = document.getElementById('load-file');
+            input.files = transfer.files;
+            document.querySelector('.status').textContent = '';
+            input.dispatchEvent(new Event('change'));
+        }})()"""
+    )
+    browser.wait_for("document.querySelector('.status').textContent !== ''")
+    return browser.evaluate("document.querySelector('.status').textContent")
+
+
+def test_decisions_are_loaded_back(
+    browser: Browser, hostile_report: Path, hostile_run: Run, downloads: Path, tmp_path: Path
+) -> None:
+    """A colleague goes on: every decision, label and note comes back, from the page's file and from a spreadsheet's."""
+    opened(browser, hostile_report)
+    choices = ("keep", "relabel", "drop")
+    for index in range(30):
+        label = f"(report.suspects[{index}].given + 3) % report.facts.classes.length"
+        to = f"{{ decision: '{choices[index % 3]}', label: {label}, note: '=a \"quoted\", note' }}"
+        browser.evaluate(f"report.change([[{index}, {to}]])")
+    browser.evaluate("document.querySelector('.download').click()")
+    downloaded(downloads)
+    text = (downloads / "decisions.csv").read_text(encoding="utf-8")
+    made = browser.evaluate("report.csv()")
+    assert text == made
+    frame = pd.read_csv(downloads / "decisions.csv", dtype=str, keep_default_na=False)
+    for form in (text, "\ufeff" + frame.to_csv(sep=";", index=False, lineterminator="\r\n")):
+        opened(browser, hostile_report)
+        assert "30 decisions loaded from decisions.csv. 30 of" in loaded(browser, form)
+        assert browser.evaluate("report.csv()") == text
+        assert "30 decisions loaded" in loaded(browser, form), "the same again replaces nothing"
+        assert "in place of" not in browser.evaluate("document.querySelector('.status').textContent")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.assign(run_id="another"), "was not loaded: its decisions are about another run"),
+        (lambda f: f.drop(columns="decision"), "was not loaded: it has no column decision"),
+        (lambda f: f.assign(sample_id="999999"), "0 decisions loaded from decisions.csv; 1 left out: sample 999999"),
+        (lambda f: f.assign(given_label="no such"), "0 decisions loaded from decisions.csv; 1 left out"),
+        (lambda f: f.assign(decision="explode"), "no decision is called explode"),
+        (lambda f: f.assign(decision="relabel", new_label="<b>none</b>"), "no class is called <b>none</b>"),
+        (lambda f: f.assign(decision="Drop", run_id=""), "1 decisions loaded"),
+    ],
+)
+def test_what_cannot_be_loaded_is_said(
+    browser: Browser, plain_report: Path, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    opened(browser, plain_report)
+    browser.evaluate("report.change([[0, { decision: 'keep' }]])")
+    frame = pd.read_csv(io.StringIO(browser.evaluate("report.csv()")), dtype=str, keep_default_na=False)
+    browser.evaluate("report.clear()")
+    assert said in loaded(browser, change(frame).to_csv(index=False))
+    assert browser.console == []
+
+
+def test_after_the_download_the_next_calls_have_the_real_paths(
+    browser: Browser, plain_run: Run, plain_report: Path, downloads: Path
+) -> None:
+    opened(browser, plain_report)
+    browser.evaluate("document.querySelector('.card input[value=drop]').click()")
+    browser.evaluate("document.querySelector('.download').click()")
+    downloaded(downloads)
+    assert browser.evaluate("document.getElementById('after').open")
+    command = browser.evaluate("document.getElementById('after-command').textContent")
+    assert command.startswith(f'cleaned = gwa.apply("{plain_run.path}", "decisions.csv")')
+    scope = {"gwa": gwa, "train_set": [(0, label) for label in plain_run.labels.tolist()]}
+    exec(command.replace('"decisions.csv"', repr(str(downloads / "decisions.csv"))), scope)
+    assert len(scope["train_set"]) == 299
 
 
 def test_works_without_storage(browser: Browser, plain_report: Path) -> None:
@@ -203,7 +370,10 @@ def test_gallery_sorts_and_filters(browser: Browser, plain_report: Path) -> None
     shown = browser.evaluate(f"{cards}.map(card => card.querySelector('.labels').textContent)")
     assert 0 < len(shown) < 25
     assert all("heron" in text for text in shown)
-    assert browser.evaluate("document.getElementById('gallery-shown').textContent") == f"{len(shown)} shown"
+    assert (
+        browser.evaluate("document.getElementById('gallery-shown').textContent")
+        == f"{len(shown)} of {len(shown)} shown"
+    )
 
 
 def test_table_sorts_and_finds(browser: Browser, plain_report: Path) -> None:

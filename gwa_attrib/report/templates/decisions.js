@@ -13,6 +13,7 @@ const report = (() => {
   const steps = []; // each a list of [index, what was there before]: the way back
   const listeners = [];
   let pending = 0;
+  let unsaved = false; // whether decisions were made here since the last writing: another tab may have made some, too
 
   function state(index) {
     return decided.get(index) ?? { decision: "", label: suspects[index].proposed, note: "" };
@@ -61,6 +62,7 @@ const report = (() => {
 
   function announce(indices) {
     for (const listener of listeners) listener(indices);
+    unsaved = true;
     store();
   }
 
@@ -94,20 +96,38 @@ const report = (() => {
     clearTimeout(pending);
     const entries = [...decided].map(([index, { decision, label, note }]) => [suspects[index].id, decision, label, note]);
     try {
-      localStorage.setItem(STORE, JSON.stringify(entries));
+      if (unsaved) localStorage.setItem(STORE, JSON.stringify(entries));
+      unsaved = false;
       localStorage.setItem(SEEN, JSON.stringify([...seen].map((index) => suspects[index].id)));
     } catch { /* go on without */ }
   }
 
   function restore() {
+    restoreSeen();
     try {
       for (const [id, decision, label, note] of JSON.parse(localStorage.getItem(STORE) ?? "[]")) {
         const known = indexOf.has(id) && ["", ...DECISIONS].includes(decision) && Number.isInteger(label) && label in facts.classes;
         if (known) decided.set(indexOf.get(id), { decision, label, note: String(note) });
       }
+    } catch { /* go on without */ }
+  }
+
+  function restoreSeen() {
+    try {
       for (const id of JSON.parse(localStorage.getItem(SEEN) ?? "[]")) if (indexOf.has(id)) seen.add(indexOf.get(id));
     } catch { /* go on without */ }
   }
+
+  // The same report in two tabs is one set of decisions.
+  addEventListener("storage", ({ key }) => {
+    if (key === SEEN) restoreSeen();
+    if (key !== STORE) return;
+    const before = [...decided.keys()];
+    decided.clear();
+    restore();
+    const indices = [...new Set([...before, ...decided.keys()])];
+    for (const listener of listeners) listener(indices);
+  });
 
   // A cell that a spreadsheet would run as a formula gets an apostrophe; plain numbers stay as they are.
   function neutral(text) {
