@@ -37,6 +37,9 @@ class AuditResult:
     report: str
     truth: dict[str, float] | None
     """How well the suspects meet the verified labels; None where there are none."""
+    skipped: list[dict[str, Any]]
+    """What was left out: `file`, `reason`, and whether it is `damaged` (it was to be a sample and could not be read) or
+    no sample at all; the damaged first."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; NaN as None."""
@@ -85,19 +88,21 @@ def audit(
     from gwa_attrib.datasets.labeled import LabeledData
     from gwa_attrib.evaluation import verified_labels
     from gwa_attrib.files.place import local
+    from gwa_attrib.progress import stage
     from gwa_attrib.store.neighbourhood import keep_embeddings
     from gwa_attrib.training import plan_for
 
     exclude = (truth,) if truth else ()
     target = local(out, "the folder of an audit")
-    given = (
-        data
-        if isinstance(data, LabeledData)
-        else load(data, label_column=label_column, strict=strict, limit=limit, exclude=exclude)
-    )
-    verified = verified_labels(given.columns, truth, given.class_names) if truth else None
-    embedded = embed(given)
-    inputs = encode(given, embedded)
+    with stage("reading"):
+        given = (
+            data
+            if isinstance(data, LabeledData)
+            else load(data, label_column=label_column, strict=strict, limit=limit, exclude=exclude)
+        )
+        verified = verified_labels(given.columns, truth, given.class_names) if truth else None
+        embedded = embed(given)
+        inputs = encode(given, embedded)
     if flip:
         verified = given.labels if verified is None else verified
         given = flip_some(given, inputs, flip, flip_kind, seed)
@@ -138,7 +143,8 @@ def source_of(data: LabeledData) -> dict[str, Any]:
         "name": data.name,
         "kind": data.kind,
         "fingerprint": data.fingerprint(),
-        "skipped": list(data.skipped),
+        "skipped": [str(one) for one in data.skipped],
+        "damaged": sum(one.damaged for one in data.skipped),
     }
 
 
@@ -158,8 +164,13 @@ def train(
     """Train the configured model on the data and record it; the folder of the run."""
     import torch
 
+    from gwa_attrib.duration import estimate
     from gwa_attrib.models import build_model
+    from gwa_attrib.progress import note
     from gwa_attrib.training import fit, seeded
+
+    def tell(first: float) -> None:
+        note(estimate(first, plan, data.kind, shape, len(data), config["budget"]))
 
     with seeded(config["seed"]):
         shape = tuple(inputs.shape[1:])
@@ -171,6 +182,7 @@ def train(
             plan,
             path,
             seed=config["seed"],
+            told=tell,
             class_names=data.class_names,
             keys=data.keys,
             columns=stored_columns(data.columns),
@@ -184,27 +196,32 @@ def train(
 def keep_neighbourhood(path: Path, model: nn.Module, head: str, inputs: Tensor) -> None:
     """Beside the run: features under the head of the trained model, and near-duplicates of what goes into it."""
     from gwa_attrib.neighbours import near_duplicates
+    from gwa_attrib.progress import stage
     from gwa_attrib.store.neighbourhood import keep_duplicates, keep_features
     from gwa_attrib.training import head_features
 
-    keep_features(path, head_features(model, head, inputs))
-    keep_duplicates(path, near_duplicates(inputs.numpy()).pairs)
+    with stage("looking for duplicates"):
+        keep_features(path, head_features(model, head, inputs))
+        keep_duplicates(path, near_duplicates(inputs.numpy()).pairs)
 
 
 def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: float) -> AuditResult:
     """Rank the samples of the finished run, score the ranking if the truth is known, and write tables and report."""
     from gwa_attrib.analyses import rank
     from gwa_attrib.evaluation import score_against
-    from gwa_attrib.export import write_tables
+    from gwa_attrib.export.contents import plain
+    from gwa_attrib.export.tables import write_issues
+    from gwa_attrib.progress import stage
     from gwa_attrib.report import report
     from gwa_attrib.store import open_run
 
     run = open_run(path)
-    scores = rank(run, "mislabeled")
-    write_tables(scores.to_frame(), path, "issues")
+    with stage("ranking"):
+        scores = rank(run, "mislabeled")
+        write_issues(scores, path, [plain(str(text)) for text in data.inputs] if data.kind == "text" else None)
     truth = None if verified is None else score_against(scores, data.labels, verified)
-    notes = [f"{len(data.skipped)} files were left out; the first: {data.skipped[0]}"] if data.skipped else []
-    page = report(run, data=data, scores=scores, truth=truth, notes=notes)
+    with stage("writing the report"):
+        page = report(run, data=data, scores=scores, truth=truth)
     return AuditResult(
         run=str(path),
         samples=len(data),
@@ -215,6 +232,7 @@ def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: f
         estimated_errors=dict(scores.meta["estimated_errors"]),
         report=str(page),
         truth=truth,
+        skipped=[{"file": one.path, "reason": one.reason, "damaged": one.damaged} for one in data.skipped],
     )
 
 

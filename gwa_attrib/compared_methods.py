@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 import torch.nn.functional as F
-from tqdm.auto import tqdm
 
 from gwa_attrib._registry import Entry
 from gwa_attrib.analyses import analyses, rank
@@ -15,6 +14,7 @@ from gwa_attrib.baselines import baselines
 from gwa_attrib.cost import measured
 from gwa_attrib.errors import GWAError, UnknownNameError
 from gwa_attrib.patience import OutOfPatience, at_most
+from gwa_attrib.progress import bar
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 
@@ -79,10 +79,10 @@ def _entry(method: str) -> Entry:
 
 
 def run_methods(
-    run: Run, methods: Sequence[str], patience: float | None = None
+    run: Run, methods: Sequence[str], time_limit: float | None = None
 ) -> tuple[dict[str, Scores], Costs, dict[str, str]]:
-    """Scores and costs of those that ran, and why the others did not; each may take `patience` seconds."""
-    with at_most(patience):
+    """Scores and costs of those that ran, and why the others did not; each may take `time_limit` seconds."""
+    with at_most(time_limit):
         pass  # refused before any work
     scores: dict[str, Scores] = {}
     costs: Costs = {}
@@ -92,20 +92,20 @@ def run_methods(
     def audited() -> AuditedModel:
         return audited_model(run)
 
-    for method in tqdm(methods, desc="methods", disable=None):
+    for method in bar(methods, "methods"):
         entry = _entry(method)
         if entry.name in NOT_ALONE:
             skipped[method] = NOT_ALONE[entry.name]
             continue
         try:
             model = None if method in analyses else audited()
-            with measured() as cost, at_most(patience):
+            with measured() as cost, at_most(time_limit):
                 found = rank(run, method) if model is None else _of_model(model, method)
         except GWAError as error:
             skipped[method] = str(error)
             continue
         except OutOfPatience:
-            skipped[method] = f"it took longer than {patience:g} seconds"
+            skipped[method] = f"it took longer than {time_limit:g} seconds"
             continue
         except Exception as error:
             if entry.name not in baselines:

@@ -15,12 +15,15 @@ from gwa_attrib.evaluation import held_out, mislabel_metrics, verified_labels
 from gwa_attrib.evaluation.intervals import METRICS, drawn_metrics, percentiles
 from gwa_attrib.evaluation.removal import check_plan
 from gwa_attrib.evaluation.verified import UNVERIFIED
+from gwa_attrib.notebook import small_html
 from gwa_attrib.removal_curves import removal_curves
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 
 CURVES = 6
 """How many methods are removed by."""
+SHOWN = ("average_precision", "average_precision_low", "average_precision_high", "auroc", "seconds", "trainings")
+"""Columns of the table in a notebook."""
 ALWAYS = ("mislabeled", "alignment", "random")
 """Of these, if they ran."""
 
@@ -90,6 +93,12 @@ class MethodComparison:
                 rows[name] = {"difference": value[reference] - value[name], "low": low, "high": high}
         return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high"])
 
+    def _repr_html_(self) -> str:
+        facts = {name: self.facts.get(name) for name in ("run", "samples", "errors", "truth")}
+        facts |= {"not run": len(self.skipped) or None}
+        table = self.table[[name for name in SHOWN if name in self.table]].rename_axis(index="method")
+        return small_html("Methods compared", facts, table, what="methods, the best by average precision")
+
     def write(self, folder: str | Path) -> Path:
         """Write table.parquet, scores.parquet, removal.parquet, report.md and report.html; returns the last."""
         from gwa_attrib.report.methods import write_methods
@@ -103,10 +112,11 @@ def compare(
     methods: Sequence[str] | None = None,
     *,
     draws: int = 1000,
-    patience: float | None = None,
+    time_limit: float | None = None,
     removal: Sequence[float] = (),
     seeds: int = 3,
     workers: int = 1,
+    patience: float | None = None,
 ) -> MethodComparison:
     """Compare methods on how they rank the samples of a run whose right labels are known.
 
@@ -118,11 +128,12 @@ def compare(
             or groups: ``"own"``, all of the first two but the slowest, also for None; ``"baselines"``, what other
             libraries offer. Those train five more models, and stay out where the library is not installed.
         draws: Of the bootstrap that gives the intervals; the same samples are drawn for every method.
-        patience: Seconds after which a method is given up, and listed with that reason; None: never.
+        time_limit: Seconds after which a method is given up, and listed with that reason; None: never.
         removal: Shares of the samples to remove, by a method's first suspects, before the model is trained again: for
             ours, a random order and the best of the others, six in all. Each share of each takes `seeds` trainings.
         seeds: Of these trainings.
         workers: Processes for them.
+        patience: The former name of `time_limit`.
 
     Raises:
         UnknownNameError: a method that does not exist.
@@ -138,7 +149,8 @@ def compare(
         audited_model(opened)
     known = (verified != UNVERIFIED) & (opened.labels >= 0)
     is_error = (verified != opened.labels)[known]
-    scores, costs, skipped = run_methods(opened, chosen, patience)
+    limit = _only_limit(time_limit, patience)
+    scores, costs, skipped = run_methods(opened, chosen, limit)
     if "own" in (["own"] if methods is None else methods):
         skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items() if slow not in chosen}
         skipped |= {name: "does not rank by suspicion" for name in NO_DETECTORS if name not in chosen}
@@ -158,7 +170,7 @@ def compare(
         "truth": name,
         "column": isinstance(truth, str),
         "methods": list(methods or ()),
-        "patience": patience,
+        "time_limit": limit,
         "removal": list(removal),
         "seeds": seeds,
     }
@@ -168,6 +180,16 @@ def compare(
         model = audited_model(opened)
         curves = removal_curves(model, shown, verified, shares=removal, seeds=seeds, workers=workers)
     return MethodComparison(table, skipped, scores, is_error, known, facts, drawn, curves)
+
+
+def _only_limit(time_limit: float | None, patience: float | None) -> float | None:
+    if time_limit is not None and patience is not None:
+        raise InputError(
+            expected="one limit of time",
+            found=f"time_limit={time_limit} and patience={patience}",
+            todo="Leave patience out.",
+        )
+    return patience if time_limit is None else time_limit
 
 
 def _truth(run: Run, truth: Any) -> tuple[str, np.ndarray[Any, np.dtype[np.int64]]]:

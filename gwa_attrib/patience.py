@@ -35,9 +35,9 @@ def at_most(seconds: float | None) -> Iterator[None]:
     can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not (can and seconds > 0):
         raise InputError(
-            expected="patience for some seconds, in the main thread, on a system with alarms",
+            expected="a time limit of some seconds, in the main thread, on a system with alarms",
             found=f"{seconds} seconds" if can else "another thread, or Windows",
-            todo="Leave patience out: everything is then waited for.",
+            todo="Leave the limit out: everything is then waited for.",
         )
 
     collecting = False
@@ -47,7 +47,7 @@ def at_most(seconds: float | None) -> Iterator[None]:
         collecting = phase == "start"
 
     def ring(_number: int, frame: FrameType | None) -> None:
-        if collecting or _swallows(frame):
+        if collecting or swallows(frame):
             return  # it rings again
         signal.setitimer(signal.ITIMER_REAL, LATER, LATER)
         raise OutOfPatience
@@ -63,7 +63,7 @@ def at_most(seconds: float | None) -> Iterator[None]:
         gc.callbacks.remove(watch)
 
 
-def _swallows(frame: FrameType | None) -> bool:
+def swallows(frame: FrameType | None) -> bool:
     """Whether Python would drop an exception raised here: in a finalizer or a callback of the garbage collector."""
     callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:

@@ -1,6 +1,7 @@
 """Training for `audit`: a plan that fits data and budget, and the loop that follows it while a recorder listens."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
-from tqdm.auto import tqdm
 
 from gwa_attrib.augment import shift_and_flip
 from gwa_attrib.errors import InputError
+from gwa_attrib.progress import TIME_LEFT, bar, stop_if_asked
 from gwa_attrib.recorder import Recorder
 from gwa_attrib.recording import record
 from gwa_attrib.store.checkpoints import save_checkpoint
@@ -82,27 +83,33 @@ def fit(
     path: str | Path,
     *,
     seed: int,
+    told: Callable[[float], None] | None = None,
     **recording: Any,
 ) -> Recorder:
     """Train `model` and record it to `path`; `recording` goes to `gwa_attrib.record`. Same seed, same numbers.
 
-    Shows a progress bar on a terminal. After Ctrl-C the epochs so far can be read.
+    Shows its progress on a terminal. After Ctrl-C the epochs so far can be read. `told` hears how many seconds the
+    first of several epochs took.
     """
     training = Training(model, inputs, labels, plan, seed)
     recorder = record(model, path, num_samples=len(labels), optimizer=training.optimizer, **recording)
     keep = kept_epochs(plan.epochs)
-    with training.progress("training") as progress, recorder:
-        for _ in range(plan.epochs):
-            right = 0
+    with training.progress("epoch 1") as progress, recorder:
+        for epoch in range(plan.epochs):
+            began, right = time.perf_counter(), 0
+            progress.set_description_str(f"epoch {epoch + 1} of {plan.epochs}")
             for x, y in recorder.batches(training.loader):
                 right += training.backward(x, y)
                 recorder.step(y)
                 training.update()
                 progress.update()
+                stop_if_asked()
             summary = recorder.end_epoch(train_accuracy=right / len(labels))
             if summary.epoch in keep:
                 save_checkpoint(recorder.path, summary.epoch, model.state_dict())
             progress.set_postfix(alignment=f"{summary.mean:.3f}", accuracy=f"{right / len(labels):.3f}")
+            if told is not None and epoch == 0 and plan.epochs > 1:
+                told(time.perf_counter() - began)
     return recorder
 
 
@@ -121,7 +128,7 @@ def train_plainly(
     and on fewer samples are as many.
     """
     training = Training(model, inputs, labels, plan, seed, draw)
-    with training.progress("training again", leave=False) as progress:
+    with training.progress("training again") as progress:
         for _ in range(plan.epochs):
             for x, y in training.loader:
                 training.backward(x, y)
@@ -167,9 +174,9 @@ class Training:
         )
         self._views = torch.Generator().manual_seed(seed + 1)
 
-    def progress(self, what: str, *, leave: bool = True) -> Any:
-        """A bar over all batches, on a terminal; `leave` it there at the end."""
-        return tqdm(total=self.steps, desc=what, unit="batch", disable=None, leave=leave)
+    def progress(self, what: str) -> Any:
+        """A bar over all batches, on a terminal."""
+        return bar(what=what, total=self.steps, bar_format=TIME_LEFT)
 
     def backward(self, x: Tensor, y: Tensor) -> int:
         """Gradients of a batch, of another view of it; how many are predicted as labelled."""

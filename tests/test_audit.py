@@ -38,14 +38,18 @@ def test_the_folder_holds_the_run_the_tables_and_the_report(digits) -> None:
     table = pd.read_parquet(folder / "issues.parquet")
     assert len(table) == digits.samples == 600
     assert table["is_label_issue"].sum() == digits.suspects
-    assert list(pd.read_csv(folder / "issues.csv")["sample_id"]) == list(range(600))
+    assert list(table.index) == list(range(600))
+    worst_first = pd.read_csv(folder / "issues.csv")
+    assert list(worst_first["rank"]) == list(range(1, 601))
+    assert list(worst_first["sample_id"]) == list(gwa.rank(gwa.open_run(folder)).order())
     assert len(gwa.open_run(folder).epoch_numbers) == digits.epochs == 12
 
 
 def test_the_result_is_one_json_object_as_documented(digits) -> None:
     printed = json.loads(json.dumps(digits.to_dict(), allow_nan=False))
     fields = ["run", "samples", "classes", "epochs", "seconds", "suspects", "estimated_errors", "report", "truth"]
-    assert list(printed) == fields
+    assert list(printed) == [*fields, "skipped"]
+    assert printed["skipped"] == []
     assert list(printed["estimated_errors"]) == ["count", "low", "high"]
     metrics = ["errors", "auroc", "average_precision", "precision_at_errors"]
     assert list(printed["truth"]) == [*metrics, "recall_at_10_percent", "recall_at_20_percent"]
@@ -64,6 +68,14 @@ def test_an_audited_run_finds_its_data_again(digits, tmp_path: Path) -> None:
     assert note == ""
     assert (data.labels == run.labels).all()
     assert gwa.report(run, tmp_path / "again.html", data=data).exists()
+
+
+def test_a_report_made_again_is_not_poorer(digits) -> None:
+    """The data, the truth and the notes are found again: it is the same page, to the byte."""
+    before = Path(digits.report).read_bytes()
+    again = gwa.report(gwa.open_run(digits.run))
+    assert again.read_bytes() == before
+    assert f"{digits.truth['auroc']:.3f}" in again.read_text(encoding="utf-8")
 
 
 def table_file(folder: Path, rows: int = 120) -> Path:

@@ -10,15 +10,16 @@ import gwa_attrib
 
 PACKAGE = Path(gwa_attrib.__file__).parent
 LEVELS: list[list[str]] = [
-    ["errors", "cost", "legible"],
-    ["files", "patience"],
-    ["_registry", "functional"],
+    ["errors", "cost", "legible", "thresholds"],
+    ["files", "notebook", "patience"],
+    ["_registry", "functional", "progress"],
     ["scores", "store", "neighbours"],
     ["capture", "analyses", "proxies"],
     ["recorder"],
     ["recording", "diagnosis", "attributors", "evaluation", "augment", "datasets", "models", "sklearn"],
     ["export", "plot"],
     ["integrations", "report", "training"],
+    ["duration"],
     ["audit", "comparison"],
     ["audited_model"],
     ["baselines", "removal_curves", "cleaning"],

@@ -163,7 +163,7 @@ def test_other_libraries_train_five_more_models_or_are_skipped(folder: Path, tmp
 
 
 def test_what_a_group_leaves_out_is_listed_unless_it_is_named(folder: Path) -> None:
-    found = gwa.compare(folder, "label_before_flip", ["own", "lissa"], patience=0.2, draws=2)
+    found = gwa.compare(folder, "label_before_flip", ["own", "lissa"], time_limit=0.2, draws=2)
     assert "influence" in found.skipped["influence_cg"]
     assert "longer than" in found.skipped["lissa"]
     assert not set(SLOW) & set(gwa.compare(folder, "label_before_flip", ["aum"], draws=2).skipped)
@@ -174,8 +174,10 @@ def test_a_method_that_takes_too_long_is_given_up(folder: Path) -> None:
     found = gwa.compare(folder, "label_before_flip", methods, draws=20, patience=0.3)
     assert list(found.table.index) == ["aum"]
     assert found.skipped == {"lissa": "it took longer than 0.3 seconds"}
-    with pytest.raises(InputError, match="patience"):
-        gwa.compare(folder, "label_before_flip", methods, patience=0.0)
+    with pytest.raises(InputError, match="time limit"):
+        gwa.compare(folder, "label_before_flip", methods, time_limit=0.0)
+    with pytest.raises(InputError, match="one limit"):
+        gwa.compare(folder, "label_before_flip", methods, time_limit=1.0, patience=1.0)
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, name: str, note: Callable[..., Any]) -> None:

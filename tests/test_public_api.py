@@ -84,7 +84,7 @@ SIGNATURES: dict[str, str] = {
     "EarlyStopping.restore": "self",
     "EarlyStopping.state_dict": "self",
     "EarlyStopping.load_state_dict": "self state",
-    "compare": "run truth methods=None * draws=1000 patience=None removal=() seeds=3 workers=1",
+    "compare": "run truth methods=None * draws=1000 time_limit=None removal=() seeds=3 workers=1 patience=None",
     "MethodComparison": "table skipped scores is_error known facts drawn removal=None",
     "MethodComparison.write": "self folder",
     "compare_runs": "runs by='mean_alignment' * rule='paper' accuracy=None",

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from tqdm.auto import tqdm
 
 from gwa_attrib.attributors.data import Forward, Samples, default_forward, finite
 from gwa_attrib.attributors.loss import Loss, summed
 from gwa_attrib.attributors.per_sample import PerSample
 from gwa_attrib.capture.head import candidates
 from gwa_attrib.errors import HeadError, InputError
+from gwa_attrib.progress import bar
 
 Checkpoint = Mapping[str, Any] | str | Path
 BATCH = 256
@@ -151,9 +151,7 @@ class Task:
     def passes(self, samples: Samples, what: str) -> Iterator[tuple[slice, Any]]:
         """Batches with their places; progress is shown on a terminal."""
         start = 0
-        for batch in tqdm(
-            samples.batches(self.device), total=len(samples.loader), desc=what, disable=None, leave=False
-        ):
+        for batch in bar(samples.batches(self.device), what, total=len(samples.loader)):
             size = _batch_size(batch)
             yield slice(start, start + size), batch
             start += size

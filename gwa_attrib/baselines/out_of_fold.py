@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 from sklearn.model_selection import StratifiedKFold
-from tqdm.auto import tqdm
 
 from gwa_attrib.audited_model import AuditedModel
 from gwa_attrib.cost import measured
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.whole import whole_file
+from gwa_attrib.progress import bar
 
 FOLDS = 5
 FOLDER = "out_of_fold"
@@ -48,7 +48,7 @@ def out_of_fold(audited: AuditedModel, *, folds: int = FOLDS, seed: int = 0) -> 
         )
     found, seconds = np.full((samples, audited.classes), np.nan), 0.0
     splits = list(_splits(audited.labels.numpy(), folds, seed))
-    for number, (kept, left_out) in enumerate(tqdm(splits, desc="folds", disable=None, leave=False)):
+    for number, (kept, left_out) in enumerate(bar(splits, "folds")):
         file = audited.path / FOLDER / f"{folds}-folds-seed={seed}" / f"fold={number}.npz"
         before = file.exists()
         if not before:

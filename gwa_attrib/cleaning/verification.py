@@ -38,7 +38,7 @@ def verify(
             ``audit(flip=...)``). A fifth of the samples that have one is held out of all trainings and asked. Without
             it, too, the given labels of a fifth of the samples are asked: if some are wrong, so are some answers, and
             the change is rather too small.
-        seeds: Trainings of each of the three.
+        seeds: Trainings of each of the three. One gives no interval: `low` and `high` are NaN.
         workers: Processes.
 
     Raises:

@@ -1,14 +1,17 @@
 """From data to report: audit, and report again."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import gwa_attrib as gwa
-from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
+from gwa_attrib.cli.interruption import interrupted_with, left_of_audit, run_id_in
+from gwa_attrib.cli.options import AsJson, RunFolder, at_home, print_json, say, tell
+
+if TYPE_CHECKING:
+    from gwa_attrib.audit import AuditResult
 
 
 class Budget(StrEnum):
@@ -30,10 +33,12 @@ def audit(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="digits, fashion-mnist, an .npz, a folder of class folders, a .csv or a .parquet."
+            metavar="DATA",
+            help="digits, fashion-mnist, an .npz, a folder of class folders, a .csv or a .parquet.",
+            callback=at_home,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the run: new or empty.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run: new or empty.", callback=at_home)],
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the budget's number of epochs.")] = None,
     budget: Annotated[Budget, typer.Option(help="Size of the model and length of the training.")] = Budget.normal,
     model: Annotated[str, typer.Option(help="auto, or MODULE:FACTORY for factory(input_shape, num_classes).")] = "auto",
@@ -52,7 +57,10 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Train once with recording, rank the samples, write a report."""
-    try:
+    from gwa_attrib.progress import silence
+
+    before = run_id_in(out)
+    with interrupted_with(lambda: left_of_audit(out, before)), silence(as_json):
         result = gwa.audit(
             data,
             out,
@@ -68,9 +76,7 @@ def audit(
             strict=strict,
             overwrite=overwrite,
         )
-    except KeyboardInterrupt:
-        print(f"gwa-attrib: interrupted; the epochs finished so far can be read from {out}.", file=sys.stderr)
-        raise typer.Exit(130) from None
+    _say_skipped(result)
     if as_json:
         print_json(result.to_dict())
         return
@@ -85,15 +91,41 @@ def audit(
     say(result.report)
 
 
+def _say_skipped(result: "AuditResult") -> None:
+    """On stderr, whatever is asked of stdout: a file that is left out in silence is lost."""
+    from gwa_attrib.datasets.skipped import sentences
+
+    damaged = [f"{one['file']}: {one['reason']}" for one in result.skipped if one["damaged"]]
+    others = [f"{one['file']}: {one['reason']}" for one in result.skipped if not one["damaged"]]
+    for sentence in sentences(damaged, others, f"{Path(result.run) / 'run.json'}, under config.skipped"):
+        tell(f"gwa-attrib: {sentence}")
+
+
 def report(
     run: RunFolder,
-    out: Annotated[Path | None, typer.Option(help="File to write; RUN/report.html by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; RUN/report.html by default.", callback=at_home)
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Also write each picture as SVG and PNG here.", metavar="FOLDER", callback=at_home),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run again, with its data if it can still be read."""
-    from gwa_attrib.audit import read_again
+    from gwa_attrib.progress import silence, stage
 
-    opened = gwa.open_run(run)
-    data, note = read_again(opened)
-    path = gwa.report(opened, out, data=data, notes=[note] if note else [])
-    print_json({"report": str(path)}) if as_json else say(path)
+    with silence(as_json), stage("writing the report"):
+        path = gwa.report(gwa.open_run(run), out)
+        drawn = None if figures is None else gwa.plot.write_figures(run, figures)
+    if as_json:
+        print_json({"report": str(path), **({} if drawn is None else {"figures": drawn.to_dict()})})
+        return
+    say(path)
+    if drawn is not None:
+        for written in drawn.written.values():
+            say("\n".join(map(str, written)))
+        notes = [f"no {name}: {reason}" for name, reason in drawn.missing.items()]
+        notes += [f"{name}: a box stands in the PNG for what no font here has; the SVG has it" for name in drawn.boxes]
+        if notes:
+            tell(*notes)

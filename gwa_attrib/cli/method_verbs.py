@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 import gwa_attrib as gwa
-from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
+from gwa_attrib.cli.interruption import interrupted_with
+from gwa_attrib.cli.options import AsJson, RunFolder, at_home, print_json, say
+from gwa_attrib.errors import InputError
 from gwa_attrib.files.place import local
 
 
@@ -18,24 +20,37 @@ def compare(
         list[str] | None,
         typer.Option(help="Repeat for each: aum, ekfac:linear... or own (if left out), baselines (other libraries)."),
     ] = None,
-    patience: Annotated[
+    time_limit: Annotated[
         float | None, typer.Option(min=0.0, help="Give a method up after so many seconds, and say so.")
     ] = None,
+    patience: Annotated[float | None, typer.Option(min=0.0, hidden=True, help="Former name of --time-limit.")] = None,
     removal: Annotated[
         list[float] | None,
         typer.Option(min=0.0, max=1.0, help="Repeat: share of first suspects to remove before training again."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings for each share of each method removed by.")] = 3,
     workers: Annotated[int, typer.Option(min=1, help="Processes for these trainings.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder for the report; RUN/compare by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the report; RUN/compare by default.", callback=at_home)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare methods on how well they find wrong labels that are known, and on what they cost."""
-    opened = gwa.open_run(run)
-    compared = gwa.compare(
-        opened, truth, methods, patience=patience, removal=removal or (), seeds=seeds, workers=workers
-    )
-    page = compared.write(out or local(run, "the report") / "compare")
+    from gwa_attrib.progress import silence
+
+    if time_limit is not None and patience is not None:
+        raise InputError(
+            expected="one limit of time", found="--time-limit and --patience", todo="Leave --patience out."
+        )
+    limit = patience if time_limit is None else time_limit
+    nothing = [
+        "no comparison was written. The same call begins again; trainings of --removal that have ended are kept."
+    ]
+    with interrupted_with(lambda: nothing), silence(as_json):
+        compared = gwa.compare(
+            gwa.open_run(run), truth, methods, time_limit=limit, removal=removal or (), seeds=seeds, workers=workers
+        )
+        page = compared.write(out or local(run, "the report") / "compare")
     if as_json:
         rows = json.loads(compared.table.reset_index().to_json(orient="records"))
         print_json({**compared.facts, "methods": rows, "skipped": dict(compared.skipped), "report": str(page)})

@@ -1,13 +1,12 @@
 """Questions to a recorded run: rank, inspect, stop."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import gwa_attrib as gwa
-from gwa_attrib.cli.options import AsJson, RunFolder, print_json, say
+from gwa_attrib.cli.options import AsJson, RunFolder, Table, print_json, say
 from gwa_attrib.errors import InputError
 
 BY_LAYER = ("alignment", "fraction_negative", "grand")
@@ -21,7 +20,7 @@ def rank(
         str | None, typer.Option(help="For alignment, fraction_negative, grand: a recorded layer, or all of them: all.")
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many to show.")] = 20,
-    out: Annotated[Path | None, typer.Option(help="Write all samples to this .csv or .parquet.")] = None,
+    out: Table = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank the samples of a run, most suspicious first."""
@@ -46,7 +45,7 @@ def rank(
 def groups(
     run: RunFolder,
     by: Annotated[str, typer.Option(help="class, class pair, cluster, or a column of the run.")] = "class",
-    out: Annotated[Path | None, typer.Option(help="Write all groups to this .csv or .parquet.")] = None,
+    out: Table = None,
     as_json: AsJson = False,
 ) -> None:
     """Say in which groups of samples more labels are wrong than elsewhere, the surest first."""

@@ -1,13 +1,16 @@
 """What the columns of a table are: numbers, categories, free text, or the identity of a row."""
 
+import re
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-ID_NAMES = frozenset(("id", "index", "key", "sample_id", "__index_level_0__"))
-"""Names of columns that identify rows; the last is what pandas calls a saved index in a .parquet."""
+ID_NAME = re.compile(r"(.+[_\s-])?(id|key|uuid|guid|identifier)|index|rowid|__index_level_0__", re.IGNORECASE)
+"""Names of columns that identify rows: id, row_id, customer-key... The last is what pandas calls a saved index."""
+ID_ENDING = re.compile(r".*[a-z](Id|ID|Key|UUID)")
+"""The same in one word: PassengerId."""
 
 MANY_WORDS = 3
 """Texts have more words than this on average; categories do not."""
@@ -30,20 +33,23 @@ def is_free_text(column: pd.Series) -> bool:
 
 
 def is_identity(name: str, column: pd.Series) -> bool:
-    """Whether the column names rows: none missing, all different, and either strings without spaces, or `name` says so.
+    """Whether the column names rows: none missing, all different, and either strings without spaces, or `name` says so
+    and numbers are whole. A column of fractions measures something, whatever its name is.
 
     So is the nameless column of a .csv that pandas wrote its index into, and what pandas calls it when it reads it.
     """
     if column.isna().any() or not column.is_unique:
         return False
     if is_identity_name(name):
-        return True
+        return not is_numeric_dtype(column.dtype) or bool((column % 1 == 0).all())
     return not is_numeric_dtype(column.dtype) and all(isinstance(v, str) and v and not _has_space(v) for v in column)
 
 
 def is_identity_name(name: str) -> bool:
     """Whether a column of this name is an identity as soon as its values are all different."""
-    return name.strip().lower() in ID_NAMES or name == "" or name.startswith("Unnamed: ")
+    plain = name.strip()
+    named = ID_NAME.fullmatch(plain) is not None or ID_ENDING.fullmatch(plain) is not None
+    return named or name == "" or name.startswith("Unnamed: ")
 
 
 def _has_space(text: str) -> bool:

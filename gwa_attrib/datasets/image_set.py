@@ -11,6 +11,7 @@ import numpy as np
 from gwa_attrib.datasets.image_file import ImageFacts, image_facts, quiet_pillow, read_pixels
 from gwa_attrib.datasets.plain import Column
 from gwa_attrib.datasets.wording import printable
+from gwa_attrib.progress import bar
 
 LARGEST, SMALLEST = 64, 8
 """Limits of the common size, in pixels a side."""
@@ -98,10 +99,8 @@ def _decode(files: Sequence[Path], common: Common) -> tuple[Column, dict[Path, s
 
 
 def _progress(files: Sequence[Path], what: str) -> Iterable[Path]:
-    from tqdm.auto import tqdm
-
-    bar: Iterable[Path] = tqdm(files, desc=what, unit="file", leave=False, disable=None)
-    return bar
+    found: Iterable[Path] = bar(files, what, unit="file")
+    return found
 
 
 def _reason(error: Exception) -> str:

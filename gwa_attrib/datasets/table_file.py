@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,8 @@ def _only_candidate(names: Sequence[str], options: Options, path: Path) -> str:
 def from_frame(frame: pd.DataFrame, location: str, options: Options) -> LabeledData:
     """Labelled data of a frame whose rows are samples.
 
-    The first column that identifies rows becomes the keys; neither it nor a further one is an input. A table whose only
+    A column that identifies rows becomes the keys, the first whose name says so before others; neither it nor a further
+    one is an input. A table whose only
     input is free text is of kind "text"; a missing text is empty there.
 
     Raises:
@@ -83,7 +85,7 @@ def from_frame(frame: pd.DataFrame, location: str, options: Options) -> LabeledD
     candidates = [name for name in frame.columns if name != label and name not in options.exclude]
     inputs = pd.DataFrame({name: input_column(frame[name], f"column {shown(name)}") for name in candidates})
     ids = _identities(inputs)
-    keys = tuple(str(key) for key in (inputs[ids[0]] if ids else range(len(frame))))
+    keys = tuple(map(_key, inputs[ids[0]] if ids else range(len(frame))))
     columns = {name: fact_column(frame[name]) for name in (*dict.fromkeys(options.exclude), *ids[1:])}
     inputs = inputs.drop(columns=ids)
     _check_inputs(inputs, frame, label, path)
@@ -97,7 +99,12 @@ def from_frame(frame: pd.DataFrame, location: str, options: Options) -> LabeledD
 def _identities(inputs: pd.DataFrame) -> list[str]:
     """Names of the columns that identify rows. Where nothing else would be left, only those that are named so."""
     ids = [name for name in map(str, inputs) if is_identity(name, inputs[name])]
+    ids.sort(key=lambda name: not is_identity_name(name))
     return ids if len(ids) < inputs.shape[1] else [name for name in ids if is_identity_name(name)]
+
+
+def _key(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) else str(value)  # whole; a text file of numbers may say 7.0
 
 
 def _check_inputs(inputs: pd.DataFrame, frame: pd.DataFrame, label: str, path: Path) -> None:

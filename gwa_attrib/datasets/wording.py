@@ -6,6 +6,9 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Bool
 
+from gwa_attrib.files.wording import printable as printable
+from gwa_attrib.files.wording import storable as storable
+
 
 def shown(value: object, width: int = 60) -> str:
     """A name for people: quoted, escaped, cut to about `width` characters."""
@@ -28,13 +31,3 @@ def rows_where(mask: Bool[np.ndarray, " sample"], most: int = 5) -> str:
     rows = np.flatnonzero(mask)
     first = ", ".join(str(row) for row in rows[:most]) + (", …" if len(rows) > most else "")
     return f"{len(rows)} of {len(mask)} samples: row{'s' if len(rows) > 1 else ''} {first} (the first row is 0)"
-
-
-def storable(text: str) -> str:
-    """The text, with what no file in UTF-8 can hold (lone surrogates: undecodable bytes of a file name) escaped."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def printable(text: str) -> str:
-    """One line that is safe to print: control characters, among them line ends and terminal codes, escaped."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

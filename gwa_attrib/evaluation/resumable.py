@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from tqdm.auto import tqdm
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.whole import whole_file
+from gwa_attrib.progress import bar, silence
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,7 +33,7 @@ def run_resumable(
     threads = torch.get_num_threads() if workers == 1 else 1
     todo = [name for name in jobs if not _file(root, name).exists()]
     calls = (delayed(_one)(work, jobs[name], root, name, threads) for name in todo)
-    for _ in tqdm(Parallel(workers, return_as="generator_unordered")(calls), "trainings", len(todo), disable=None):
+    for _ in bar(Parallel(workers, return_as="generator_unordered")(calls), "trainings", total=len(todo)):
         pass
     return {name: np.load(_file(root, name)) for name in jobs}
 
@@ -46,7 +46,8 @@ def save_array(root: Path, file: Path, values: Array) -> None:
 
 def _one(work: Callable[..., Array], arguments: tuple[Any, ...], root: Path, name: str, threads: int) -> None:
     torch.set_num_threads(threads)
-    values = np.asarray(work(*arguments))
+    with silence():  # in a process of its own it would draw over the line of all trainings
+        values = np.asarray(work(*arguments))
     if values.ndim != 1:
         raise InputError(
             expected="train(...) to return one loss per query", found=f"shape {values.shape}", todo="Return [query]."

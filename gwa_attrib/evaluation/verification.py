@@ -10,6 +10,7 @@ import pandas as pd
 
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.files.whole import write_text
+from gwa_attrib.notebook import small_html
 from gwa_attrib.store import Run
 from gwa_attrib.store.schema import VERIFICATION
 
@@ -24,7 +25,8 @@ class Verification:
 
     table: pd.DataFrame
     """By comparison, "decisions - as it is", "decisions - random removal" and "random removal - as it is": the mean
-    `change` of the accuracy, `low` and `high`, for other trainings and other samples to ask; paired by both."""
+    `change` of the accuracy, `low` and `high`, for other trainings and other samples to ask; paired by both. NaN where
+    there is no interval: with one training, see `has_intervals`."""
     accuracy: pd.Series
     """By way to train: "as it is", "decisions", "random removal"."""
     classes: pd.DataFrame
@@ -32,6 +34,11 @@ class Verification:
     facts: Mapping[str, Any]
     """`by` ("test", "verified" or "given" labels) and `asked_of`, its name; how many samples were `asked`, and how many
     were `trained_on` and, of these, `dropped` and `relabelled`; `seeds`."""
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether there are several trainings of each way; one does not say how much another would differ."""
+        return int(self.facts["seeds"]) > 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; NaN as None."""
@@ -41,6 +48,12 @@ class Verification:
             "changes": json.loads(self.table.reset_index().to_json(orient="records")),
             "classes": json.loads(self.classes.reset_index().to_json(orient="records")),
         }
+
+    def _repr_html_(self) -> str:
+        accuracy = {f"accuracy, {arm}:": value for arm, value in self.accuracy.items()}
+        asked = {name: self.facts.get(name) for name in ("by", "asked", "dropped", "relabelled", "seeds")}
+        table = self.table.rename_axis(index="comparison")
+        return small_html("Trained again: change of the accuracy, 95 % interval", {**asked, **accuracy}, table)
 
     def keep(self, run: Run) -> None:
         """Write it into the run, for the report.

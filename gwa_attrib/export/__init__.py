@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gwa_attrib.export.fiftyone import fiftyone_samples
     from gwa_attrib.export.huggingface import with_scores
     from gwa_attrib.export.registry import Exported, exports
-    from gwa_attrib.export.tables import neutralise, write_frame, write_tables
+    from gwa_attrib.export.tables import neutralise, write_frame
     from gwa_attrib.scores import Scores
     from gwa_attrib.store import Run
 
@@ -27,7 +27,6 @@ _HOME = {
     "register_datalab": "datalab",
     "with_scores": "huggingface",
     "write_frame": "tables",
-    "write_tables": "tables",
 }
 
 __all__ = [
@@ -40,7 +39,6 @@ __all__ = [
     "register_datalab",
     "with_scores",
     "write_frame",
-    "write_tables",
 ]
 
 

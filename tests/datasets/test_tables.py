@@ -134,13 +134,32 @@ def test_names_that_are_no_text_become_text():
     assert list(data.columns) == ["('a', 1)"]
 
 
-@pytest.mark.parametrize("name", ["id", "index", "key", "sample_id", "ID"])
+IDENTITIES = ["id", "index", "key", "sample_id", "ID", "uuid", "row id", "PassengerId", "customer-key"]
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
 def test_a_column_named_as_identity_becomes_the_keys(write, name):
     ids = [f"{i:03d}" for i in (5, 3, 8, 1, 9, 2, 7, 4)]
     data = load(write(table(**{name: ids})))
     assert data.keys == tuple(ids)
     assert list(data.inputs) == ["a"]
     assert load(write(table(**{name: np.arange(8) + 10}))).keys == tuple(str(i) for i in range(10, 18))
+
+
+def test_a_column_named_as_identity_comes_before_others_that_could_be_one(write):
+    data = load(write(table(code=[f"c{i}" for i in range(8)], id=np.arange(8) + 10)))
+    assert data.keys == tuple(str(i) for i in range(10, 18))
+    assert list(data.inputs) == ["a"]
+
+
+def test_whole_numbers_with_a_point_are_written_without_it(write):
+    assert load(write(table(id=np.arange(8) + 10.0))).keys == tuple(str(i) for i in range(10, 18))
+
+
+@pytest.mark.parametrize("name", ["id", "index", "grid", "valid", "covid", "monkey"])
+def test_fractions_and_other_names_are_inputs(write, name):
+    values = np.arange(8) + (0.5 if name in IDENTITIES else 0)
+    assert list(load(write(table(**{name: values}))).inputs) == ["a", name]
 
 
 def test_a_column_named_as_identity_with_repeats_is_an_input(write):

@@ -32,13 +32,13 @@ def run_of(folder: Path, names: list[str], *, flipped: int = FLIPPED, **recordin
     return record_run(folder / "run", x, labels, names, **recording)
 
 
-def audited(folder: Path, source: Path) -> Run:
+def audited(folder: Path, source: Path, **config: Any) -> Run:
     """A run of the samples in a source, which `read_again` finds."""
     data = load(source)
     x, _ = blobs(len(data), len(data.class_names), 0)
     labels = np.asarray(data.labels)
     settings = {"data": data.source, "label_column": None, "limit": None, "truth": None}
-    config = {**settings, "fingerprint": data.fingerprint()}
+    config = {**settings, "fingerprint": data.fingerprint(), **config}
     return record_run(folder / "run", x, _tensor(labels), data.class_names, keys=list(data.keys), config=config)
 
 

@@ -11,11 +11,11 @@ import typer.testing
 import gwa_attrib as gwa
 from gwa_attrib.cli import app
 from gwa_attrib.errors import InputError, MissingDependencyError, UnknownNameError
-from gwa_attrib.export import exports
+from gwa_attrib.export import exports, neutralise
 from gwa_attrib.export.registry import needed
 from gwa_attrib.store import Run
 
-from .runs import HOSTILE, arrays, audited, run_of
+from .runs import HOSTILE, arrays, audited, run_of, texts
 
 TARGETS = ("datalab", "fiftyone", "huggingface", "label-studio", "csv", "parquet")
 
@@ -52,16 +52,32 @@ def test_csv_comes_back_in_three_engines(run: Run, tmp_path: Path) -> None:
     import duckdb
     import polars
 
-    frame, path = gwa.rank(run).to_frame(), tmp_path / "issues.csv"
+    frame, path = gwa.rank(run).to_frame().sort_values("rank"), tmp_path / "issues.csv"
     gwa.export(run, "csv", path)
     by_pandas = pd.read_csv(path, index_col="sample_id")
+    assert by_pandas["rank"].tolist() == list(range(1, len(frame) + 1))
     by_polars = polars.read_csv(path)["label_score"].to_numpy()
-    by_duckdb = duckdb.sql(f"select label_score from read_csv('{path}', quote='\"') order by sample_id").fetchnumpy()
+    by_duckdb = duckdb.sql(f"select label_score from read_csv('{path}', quote='\"') order by rank").fetchnumpy()
     for found in (by_pandas["label_score"], by_polars, by_duckdb["label_score"]):
         np.testing.assert_allclose(found, frame["label_score"], rtol=1e-6)
-    assert by_pandas["key"][:2].tolist() == ["'=cmd()", "'+1+1"]
+    assert by_pandas["key"][[0, 1]].tolist() == ["'=cmd()", "'+1+1"]
     cells = by_pandas.select_dtypes(exclude="number").to_numpy().ravel()
     assert not [cell for cell in cells if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_csv_has_the_texts_of_text_data(tmp_path: Path) -> None:
+    source = texts(tmp_path / "t.csv")
+    run = audited(tmp_path, source, kind="text")
+    gwa.export(run, "csv", tmp_path / "issues.csv")
+    found = pd.read_csv(tmp_path / "issues.csv", index_col="sample_id")
+    expected = pd.read_csv(source)["text"].map(neutralise)
+    assert found["text"].sort_index().tolist() == expected.tolist()
+    assert list(found).index("text") < list(found).index("mislabeled")
+    source.unlink()
+    written = gwa.export(run, "csv", tmp_path / "issues.csv")
+    assert "no column text" in written.notes[0]
+    assert "text" not in pd.read_csv(tmp_path / "issues.csv")
+    assert "text" not in pd.read_parquet(gwa.export(run, "parquet", tmp_path / "issues.parquet").path)
 
 
 def test_k_takes_the_worst_and_at_most_all(run: Run, tmp_path: Path) -> None:
