@@ -55,8 +55,6 @@ def apply(
         return
     counts = cleaned.counts
     say(f"{counts['dropped']} dropped, {counts['relabelled']} relabelled, {counts['left']} samples left.")
-    if counts["damaged"]:
-        tell(f"gwa-attrib: {counts['damaged']} damaged files were not copied.")
     say(cleaned.path)
     if counts.get("damaged"):
         tell(f"{counts['damaged']} damaged files were not copied.")
@@ -90,7 +88,11 @@ def _one_of(run: "Run", decisions: Path | None, auto: Auto | None, below: float 
                 expected="--below with --auto", found="--below with a decisions.csv", todo="Leave --below out."
             )
         return str(decisions)
-    return gwa.decide(run, auto.value, below=EVEN if below is None else below)
+    decided = gwa.decide(run, auto.value, below=EVEN if below is None else below)
+    if decided.left_alone:
+        classes = ", ".join(f"{name} ({count})" for name, count in decided.left_alone.items())
+        tell(f"Left alone, as the training has not learnt these classes: the samples of {classes}.")
+    return decided
 
 
 def verify(
