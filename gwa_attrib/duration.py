@@ -16,7 +16,7 @@ def estimate(first: float, plan: Plan, kind: str, shape: Sequence[int], samples:
 
     >>> plan = plan_for("table", (30,), 5000)
     >>> estimate(2.0, plan, "table", (30,), 5000, "normal")
-    'about 37 seconds for 19 epochs'
+    'about 38 seconds for 19 epochs'
     """
     seconds = first * plan.epochs
     said = f"about {duration(seconds)} for {plan.epochs} epochs"

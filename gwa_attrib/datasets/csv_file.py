@@ -38,8 +38,9 @@ def read_csv(location: str, options: Options) -> LabeledData:
     as_written = [name for name in names if name in (label, *options.exclude) or is_identity_name(name)]
     frame = _read(path, names, as_written, options.limit)
     for name in as_written:
-        if not is_identity(name, frame[name]):
-            frame[name] = numbers_where_possible(frame[name])
+        numbers = numbers_where_possible(frame[name])
+        if not is_identity(name, numbers if is_identity_name(name) else frame[name]):
+            frame[name] = numbers
     return from_frame(frame, location, options)
 
 
