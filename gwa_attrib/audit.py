@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     IntColumn = np.ndarray[Any, np.dtype[np.int64]]
 
+NOT_LEARNT = ("class", "samples", "suspects", "recall", "steady")
+"""What is told of a class that the training has not learnt."""
+
 
 @dataclass(frozen=True)
 class AuditResult:
@@ -40,6 +43,12 @@ class AuditResult:
     skipped: list[dict[str, Any]]
     """What was left out: `file`, `reason`, and whether it is `damaged` (it was to be a sample and could not be read) or
     no sample at all; the damaged first."""
+    not_learnt: list[dict[str, Any]]
+    """Classes that the training has not learnt, whose suspects say nothing about the labels: `class`, `samples`,
+    `suspects`, `recall` and `steady`, see `gwa_attrib.analyses.learnt`."""
+    expected: list[dict[str, int]]
+    """How many of the `first` suspects are expected to be `wrong`, between `low` and `high`; suspects of classes that
+    were not learnt are left out. See `gwa_attrib.analyses.expected_errors`."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; NaN as None."""
@@ -208,11 +217,13 @@ def keep_neighbourhood(path: Path, model: nn.Module, head: str, inputs: Tensor) 
 def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: float) -> AuditResult:
     """Rank the samples of the finished run, score the ranking if the truth is known, and write tables and report."""
     from gwa_attrib.analyses import rank
+    from gwa_attrib.analyses.expected_errors import expected_steps
     from gwa_attrib.evaluation import score_against
     from gwa_attrib.export.contents import plain
     from gwa_attrib.export.tables import write_issues
     from gwa_attrib.progress import stage
     from gwa_attrib.report import report
+    from gwa_attrib.report.suspects import judged_suspects
     from gwa_attrib.store import open_run
 
     run = open_run(path)
@@ -222,6 +233,8 @@ def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: f
     truth = None if verified is None else score_against(scores, data.labels, verified)
     with stage("writing the report"):
         page = report(run, data=data, scores=scores, truth=truth)
+    suspects, classes = judged_suspects(run, scores)
+    failed = classes[~classes["learnt"]].reset_index()
     return AuditResult(
         run=str(path),
         samples=len(data),
@@ -233,6 +246,8 @@ def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: f
         report=str(page),
         truth=truth,
         skipped=[{"file": one.path, "reason": one.reason, "damaged": one.damaged} for one in data.skipped],
+        not_learnt=[{name: row[name] for name in NOT_LEARNT} for row in failed.to_dict(orient="records")],
+        expected=[vars(one) for one in expected_steps(suspects.label_score[~suspects.doubtful])],
     )
 
 
@@ -253,4 +268,6 @@ def source_as_read(run: Run) -> tuple[LabeledData | None, str]:
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -19,6 +19,7 @@ LOW = (0.95, 0.60, 0.17, 0.06, 0.02, 0.00, 0.00)
 HIGH = (1.00, 1.00, 1.00, 1.00, 0.86, 0.57, 0.03)
 """The same in the training with fewer than nine out of ten others, and in the one with more."""
 TRAININGS = 63
+FIRST = (20, 50, 100)
 WORTH_IT = 0.5
 """Share of wrong labels at which looking further is no longer worth it: more right ones than wrong ones are met."""
 
@@ -43,6 +44,18 @@ def expected_among(label_score: Float[np.ndarray, " suspect"], first: int) -> Ex
     scores = label_score[:first]
     mean, low, high = (float(np.interp(scores, SCORE, share).sum()) for share in (WRONG, LOW, HIGH))
     return Expected(len(scores), round(mean), int(np.floor(low)), min(len(scores), int(np.ceil(high))))
+
+
+def expected_steps(label_score: Float[np.ndarray, " suspect"]) -> list[Expected]:
+    """Wrong labels expected among the first 20, 50 and 100 suspects, and among all of them where they are no more.
+
+    Args:
+        label_score: Ascending, of all suspects.
+    """
+    count = len(label_score)
+    steps = [first for first in FIRST if first < count]
+    steps += [count] if 0 < count <= FIRST[-1] else []
+    return [expected_among(label_score, first) for first in steps]
 
 
 def worth_looking(label_score: Float[np.ndarray, " suspect"]) -> tuple[int, int, int]:

@@ -1,5 +1,6 @@
 """From data to report: audit, and report again."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,15 +81,26 @@ def audit(
     if as_json:
         print_json(result.to_dict())
         return
-    errors = result.estimated_errors
     say(
-        f"{result.samples} samples in {result.classes} classes, {result.epochs} epochs, {result.seconds:.0f} s: "
-        f"{result.suspects} suspects; estimated wrong labels {errors['count']} "
-        f"(between {errors['low']} and {errors['high']})."
+        f"{result.samples:,} samples in {result.classes:,} classes, {result.epochs} epochs, {result.seconds:.0f} s: "
+        f"{result.suspects:,} suspects."
     )
+    for sentence in _verdict(result):
+        say(sentence)
     if result.truth is not None:
         say("Against the verified labels: " + "  ".join(f"{k}={v:.4g}" for k, v in result.truth.items()))
     say(result.report)
+
+
+def _verdict(result: "AuditResult") -> Iterator[str]:
+    """What was not learnt first; then how many of the first suspects are expected to be wrong."""
+    if result.not_learnt:
+        names = ", ".join(f"{one['class']} ({one['suspects']:,} of {one['samples']:,})" for one in result.not_learnt)
+        yield f"The training has NOT LEARNT {len(result.not_learnt)} of them, whose suspects say nothing: {names}."
+        yield "Audit with a larger --budget, with more samples of these classes, or see the report for what else helps."
+    parts = [f"{one['first']}: {one['wrong']} ({one['low']} to {one['high']})" for one in result.expected]
+    if parts:
+        yield f"Expected to be wrong{' elsewhere' if result.not_learnt else ''}: of the first {', '.join(parts)}."
 
 
 def _say_skipped(result: "AuditResult") -> None:

@@ -10,13 +10,12 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from gwa_attrib.analyses import rank
-from gwa_attrib.analyses.learnt import learnt_classes
 from gwa_attrib.datasets.content import Content, Reader, content_reader
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.report.evidence import order_of_columns
 from gwa_attrib.report.previews import Preview, preview_of
 from gwa_attrib.report.signals import Signals, read_signals
-from gwa_attrib.report.suspects import Suspects, suspects_of
+from gwa_attrib.report.suspects import Suspects, judged_suspects
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 from gwa_attrib.store.summaries import COLUMNS
@@ -134,9 +133,8 @@ def read_context(
     if not run.epoch_numbers:
         run.observations(["sample_id"])  # raises, and says how a run gets its first epoch
     chosen = rank(run, "mislabeled") if scores is None else scores
-    flagged = suspects_of(run, chosen).mask(len(run.sample_ids))
-    classes = learnt_classes(run, flagged)
-    suspects = suspects_of(run, chosen, [str(name) for name in classes.index[~classes["learnt"]]])
+    suspects, classes = judged_suspects(run, chosen)
+    flagged = suspects.mask(len(run.sample_ids))
     return Context(
         run=run,
         scores=chosen,

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from gwa_attrib.analyses.learnt import learnt_classes
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
@@ -45,6 +47,16 @@ class Suspects:
     def pairs(self) -> Counter[tuple[str, str]]:
         """How many suspects have each (given, proposed) pair of labels."""
         return Counter(zip(self.given, self.proposed, strict=True))
+
+
+def judged_suspects(run: Run, scores: Scores) -> tuple[Suspects, pd.DataFrame]:
+    """The flagged samples of `scores`, and which classes the training has learnt, see `learnt_classes`.
+
+    Raises:
+        InputError: as `suspects_of`.
+    """
+    classes = learnt_classes(run, suspects_of(run, scores).mask(len(run.sample_ids)))
+    return suspects_of(run, scores, [str(name) for name in classes.index[~classes["learnt"]]]), classes
 
 
 def suspects_of(run: Run, scores: Scores, not_learnt: Collection[str] = ()) -> Suspects:

@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from gwa_attrib.analyses.expected_errors import TRAININGS, expected_among, worth_looking
+from gwa_attrib.analyses.expected_errors import TRAININGS, expected_steps, worth_looking
 from gwa_attrib.evaluation.verification import kept_verification
 from gwa_attrib.report.cautions import cautions
 from gwa_attrib.report.context import Context
 from gwa_attrib.report.section import Section
 from gwa_attrib.report.wording import count, listed, number, percent, shortened, visible
 
-FIRST = (20, 50, 100)
-"""Of how many of the first suspects it says how many are expected to be wrong."""
 NAMED = 6
 """Classes that are named in a sentence."""
 MEASURES = {
@@ -41,7 +39,7 @@ def verdict(context: Context) -> Section:
         "trusted_samples": _samples_of_learnt(context),
         "share": percent(trusted / samples if samples else None),
         "failure": _failure(context) if context.not_learnt else None,
-        "expected": _expected(context, trusted),
+        "expected": [vars(one) for one in expected_steps(suspects.label_score[:trusted])],
         "look_at": _look_at(context, trusted),
         "trainings": TRAININGS,
         "audited": "data" in context.run.info["config"],
@@ -85,16 +83,6 @@ def _failure(context: Context) -> dict[str, Any]:
         "budget": budget,
         "larger": LARGER.get(str(budget)),
     }
-
-
-def _expected(context: Context, trusted: int) -> list[dict[str, Any]]:
-    """Wrong labels expected among the first so many suspects."""
-    if not trusted:
-        return []
-    scores = context.suspects.label_score[:trusted]
-    steps = [first for first in FIRST if first < trusted]
-    steps += [trusted] if trusted <= FIRST[-1] else []
-    return [vars(expected_among(scores, first)) for first in steps]
 
 
 def _look_at(context: Context, trusted: int) -> dict[str, str] | None:
