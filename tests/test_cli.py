@@ -139,7 +139,8 @@ def test_apply_says_what_comes_next_as_a_shell_takes_it(folder: Path, tmp_path: 
     assert "samples left" in counts
     assert Path(path) == home / "the copy" / "digits.npz"
     assert Path(path).exists()
-    verify, audit = (shlex.split(line.partition(": ")[2]) for line in done.stderr.splitlines())
+    calls = [line.partition(": ")[2] for line in done.stderr.splitlines() if ": gwa-attrib " in line]
+    verify, audit = map(shlex.split, calls)
     assert verify == ["gwa-attrib", "verify", str(named), "--auto", "drop", "--below", "0.8"]
     assert audit == ["gwa-attrib", "audit", path, "--out", f"{named}-cleaned"]
     again = run(*audit[1:], "--epochs", 1, "--budget", "fast", "--json")
