@@ -92,7 +92,7 @@ SIGNATURES: dict[str, str] = {
     "Comparison.plot": "self path",
     "Choice": "rule epoch stop measure reason also=()",
     "open_run": "path",
-    "decide": "run auto scores=None * below=0.3",
+    "decide": "run auto scores=None * below=0.3 unlearnt=False",
     "read_decisions": "path run",
     "Decisions.write": "self path",
     "Decisions.to_frame": "self",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gwa_attrib.report.context import Context
+from gwa_attrib.report.previews import Preview
 from gwa_attrib.report.wording import count, listed, percent, visible
 from gwa_attrib.store import inspect
 
@@ -80,11 +81,9 @@ def _gwa(context: Context) -> Iterator[str]:
 def _shown(context: Context) -> Iterator[str]:
     if context.data is None:
         return
-    number = {name: str(i) for i, name in enumerate(context.run.class_names)}
+    number = {name: i for i, name in enumerate(context.run.class_names)}
     shown = zip(context.suspects.given, context.previews, strict=False)
-    other = sum(
-        preview.label is not None and preview.label not in (given, number.get(given)) for given, preview in shown
-    )
+    other = sum(_differs(preview, given, number.get(given)) for given, preview in shown)
     if other:
         yield (
             f"{other} of the {len(context.previews)} samples in the gallery have another label in the data now than "
@@ -96,3 +95,10 @@ def _shown(context: Context) -> Iterator[str]:
             f"{len(unreadable)} of the {len(context.previews)} samples in the gallery cannot be shown; the first: "
             f"{visible(unreadable[0])}."
         )
+
+
+def _differs(preview: Preview, given: str, number: int | None) -> bool:
+    """Whether the data have another label than the run: by its number, as their names may be other ones."""
+    if preview.number is not None and number is not None:
+        return preview.number != number
+    return preview.label is not None and preview.label not in (given, str(number))

@@ -40,6 +40,8 @@ class Preview:
     """Why there is nothing to see."""
     label: str | None = None
     """The label that the data has for the sample: a class name or number; None if it does not say."""
+    number: int | None = None
+    """The number of that class, where the data has one."""
 
 
 def preview_of(content: Content, order: Sequence[str] | None = None) -> Preview:
@@ -52,12 +54,12 @@ def preview_of(content: Content, order: Sequence[str] | None = None) -> Preview:
     if content.picture is not None:
         uri, size, pixelated = data_uri(content.picture)
         text = None if content.text is None else text_of(content.text)
-        return Preview(image=uri, size=size, pixelated=pixelated, text=text, label=content.label)
+        return Preview(image=uri, size=size, pixelated=pixelated, text=text, label=content.label, number=content.number)
     if content.text is not None:
-        return Preview(text=text_of(content.text), label=content.label)
+        return Preview(text=text_of(content.text), label=content.label, number=content.number)
     if content.values is not None:
-        return Preview(values=values_of(content.values, order), label=content.label)
-    return Preview(missing=visible(content.missing or "nothing to see"), label=content.label)
+        return Preview(values=values_of(content.values, order), label=content.label, number=content.number)
+    return Preview(missing=visible(content.missing or "nothing to see"), label=content.label, number=content.number)
 
 
 def text_of(text: str, most: int = CHARACTERS) -> str:

@@ -1,24 +1,14 @@
 """How text and numbers are written in the report."""
 
 import math
-import re
 from collections.abc import Sequence
+
+from gwa_attrib.legible import visible
 
 NOTHING = "–"
 """Stands where there is no number."""
 
-_UNSEEN = re.compile(
-    "[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
-
-
-def visible(text: object) -> str:
-    """Text in which nothing hides: control, direction-changing and unpaired characters are shown by their number.
-
-    >>> visible("a\\u202eb\\x00c"), visible("naïve 数 🙂")
-    ('a[U+202E]b[U+0000]c', 'naïve 数 🙂')
-    """
-    return _UNSEEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", str(text))
+__all__ = ["NOTHING", "count", "listed", "number", "percent", "shortened", "visible", "visible_lines"]
 
 
 def visible_lines(text: object) -> str:

@@ -2,6 +2,7 @@
 committed. Opened without a network, clicked through, in both widths and colour schemes, and printed."""
 
 import base64
+import os
 import re
 import time
 from pathlib import Path
@@ -249,7 +250,11 @@ def test_applied_and_verified_with_the_commands_of_the_page(browser: Browser, re
         words = [str(file) if word == "~/Downloads/decisions.csv" else word for word in words]
         more = ["--seeds", "1", "--json"] if words[1] == "verify" else ["--json"]
         done = subprocess.run(
-            [sys.executable, "-m", "gwa_attrib.cli", *words[1:], *more], capture_output=True, text=True, check=False
+            [sys.executable, "-m", "gwa_attrib.cli", *words[1:], *more],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         assert done.returncode == 0, done.stderr
     cleaned = Path(str(reports["pictures"].parent) + "-cleaned")

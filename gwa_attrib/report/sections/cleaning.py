@@ -39,6 +39,7 @@ def cleaning(context: Context) -> Section | None:
     values: dict[str, Any] = {
         "done": " and ".join(done),
         "trained_on": count(facts["trained_on"], "sample"),
+        "intervals": found.has_intervals,
         "seeds": count(facts["seeds"], "training") + ("" if found.has_intervals else ", too few for an interval,"),
         "asked": f"{facts['asked']:,} {ASKED.get(facts['by'], visible(facts['by']))}",
         "asked_of": visible(facts["asked_of"]),
