@@ -35,7 +35,7 @@ def _card(context: Context, i: int, preview: Preview) -> dict[str, Any]:
         "score": number(float(suspects.label_score[i]), 3),
         "preview": preview,
         "doubtful": bool(suspects.doubtful[i]),
-        "spark": sparkline(context.signals.trajectories[:, i], _usual(context), _reach(context), SPARK),
+        "spark": sparkline(context.signals.trajectories[:, i], context.usual, context.reach, SPARK),
     }
 
 
@@ -53,21 +53,11 @@ def class_name(name: str) -> str:
     return shortened(visible(name), CLASS_NAME)
 
 
-def _usual(context: Context) -> np.ndarray:
-    return context.column("mean")
-
-
-def _reach(context: Context) -> float:
-    """The scale of all sparklines."""
-    return float(np.nanmax(np.abs([*context.signals.trajectories.flat, *_usual(context), 1e-6])))
-
-
 def later_cards(context: Context) -> dict[str, Any]:
     """Facts of the suspects behind the first: tracks, pictures on contact sheets, texts, values."""
     first, count = min(GALLERY, context.listed), context.listed
-    reach = _reach(context)
-    tracks = [track(context.signals.trajectories[:, i], reach) for i in range(first, count)]
-    facts = {"first": first, "usual": track(_usual(context), reach), "tracks": tracks}
+    tracks = [track(context.signals.trajectories[:, i], context.reach) for i in range(first, count)]
+    facts = {"first": first, "usual": track(context.usual, context.reach), "tracks": tracks}
     nothing = {"files": [], "sizes": [], "side": 0, "across": ACROSS, "per": PER_SHEET}
     facts |= {"sheets": nothing, "texts": None, "rows": None, "columns": [], "missing": None}
     if count == first or context.data is None:

@@ -80,6 +80,16 @@ class Context:
         labels[self.run.sample_ids] = self.run.labels
         return order_of_columns(data.inputs, labels, len(number), ids, proposed)
 
+    @property
+    def usual(self) -> Float[np.ndarray, " epoch"]:
+        """Mean alignment of all samples per epoch, which sparklines have as their measure."""
+        return self.column("mean")
+
+    @cached_property
+    def reach(self) -> float:
+        """The scale of all sparklines: the largest alignment in any of them."""
+        return max(float(np.nanmax(np.abs(self.signals.trajectories), initial=1e-6)), _largest(self.usual))
+
     @cached_property
     def not_learnt(self) -> tuple[str, ...]:
         """Classes that the training has not learnt."""
@@ -119,6 +129,10 @@ class Context:
         """Number of samples with each given label."""
         labels = self.run.labels
         return np.bincount(labels[labels >= 0], minlength=len(self.run.class_names))
+
+
+def _largest(values: Float[np.ndarray, " epoch"]) -> float:
+    return float(np.abs(np.nan_to_num(values)).max(initial=0.0))
 
 
 def read_context(

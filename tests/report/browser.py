@@ -41,7 +41,7 @@ class Browser:
 
     def __init__(self, home: Path) -> None:
         self.home, self.console, self.requests, self.dialogs = home, [], [], []
-        self._number, self._session = 0, None
+        self._number, self._session, self._target = 0, None, None
         self._half, self._read_ahead = b"", deque()
 
     def __enter__(self) -> "Browser":
@@ -80,11 +80,15 @@ class Browser:
                 return answer["result"]
         raise TimeoutError(method)
 
-    def open(self, url: str, *, offline: bool = True) -> None:
-        """Load a page in a new tab, with the network switched off, and wait until it has loaded."""
+    def open(self, url: str, *, offline: bool = True, beside: bool = False) -> None:
+        """Load a page in a new tab, with the network switched off, and wait until it has loaded. The tab before is
+        closed, or stays open `beside` it."""
+        if self._session and not beside:
+            self.call("Page.navigate", url="about:blank")  # which ends the page before the next one begins
+            self.call("Target.closeTarget", targetId=self._target)
         self.console.clear(), self.requests.clear(), self.dialogs.clear()
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
             self.call(f"{domain}.enable")
         if offline:
@@ -97,11 +101,11 @@ class Browser:
     @property
     def tab(self) -> Any:
         """The page at hand; assign one that was at hand before to go back to it."""
-        return self._session
+        return self._session, self._target
 
     @tab.setter
-    def tab(self, session: Any) -> None:
-        self._session = session
+    def tab(self, tab: Any) -> None:
+        self._session, self._target = tab
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""

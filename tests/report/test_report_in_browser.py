@@ -183,7 +183,7 @@ def test_two_tabs_of_one_report_are_one_set_of_decisions(browser: Browser, plain
     browser.evaluate("document.querySelectorAll('.card')[0].querySelector('input[value=drop]').click()")
     stored(browser)
     first = browser.tab
-    browser.open(plain_report.as_uri())
+    browser.open(plain_report.as_uri(), beside=True)
     browser.evaluate("document.querySelectorAll('.card')[1].querySelector('input[value=keep]').click()")
     stored(browser)
     browser.tab = first
@@ -268,7 +268,7 @@ def loaded(browser: Browser, text: str, name: str = "decisions.csv") -> str:
             input.dispatchEvent(new Event('change'));
         }})()"""
     )
-    browser.wait_for("document.querySelector('.status').textContent !== ''")
+    browser.wait_for("document.querySelector('.status').textContent.includes('loaded')")
     return browser.evaluate("document.querySelector('.status').textContent")
 
 

@@ -166,15 +166,24 @@ def test_notes_are_shown(plain_report: Path) -> None:
     assert "2 files were left out." in read_page(plain_report).by_id("verdict").text
 
 
+SUSPECTS, CLASSES = 12_000, 30
+
+
+@pytest.fixture(scope="module")
+def large_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    x, labels = blobs(SUSPECTS, CLASSES, 0)
+    names = [f"class {i}" for i in range(CLASSES)]
+    return record_run(tmp_path_factory.mktemp("large") / "run", x, labels, names, epochs=20)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["photographs", "texts", "rows"])
-def test_size_of_a_large_report(kind: str, tmp_path: Path) -> None:
+def test_size_of_a_large_report(kind: str, large_run: Run, tmp_path: Path) -> None:
     """More than 10,000 suspects, and photographs that do not compress: each can be decided on, and is seen."""
-    count, classes = 12_000, 30
-    x, labels = blobs(count, classes, 0)
-    run = record_run(tmp_path / "large", x, labels, [f"class {i}" for i in range(classes)], epochs=40)
-    ranked = gwa.rank(run)
-    scores = dataclasses.replace(ranked, columns={**ranked.columns, "is_label_issue": np.ones(count, dtype=bool)})
-    path = gwa.report(run, tmp_path / "large.html", data=LARGE[kind](count), scores=scores)
+    ranked = gwa.rank(large_run)
+    every = np.ones(SUSPECTS, dtype=bool)
+    scores = dataclasses.replace(ranked, columns={**ranked.columns, "is_label_issue": every})
+    path = gwa.report(large_run, tmp_path / "large.html", data=LARGE[kind](SUSPECTS), scores=scores)
     page = read_page(path)
     assert path.stat().st_size < 5_000_000
     known = facts(page)
