@@ -9,7 +9,7 @@ import pytest
 import gwa_attrib as gwa
 from gwa_attrib.analyses import expected_errors
 from gwa_attrib.analyses.expected_errors import expected_among, expected_steps, worth_looking
-from gwa_attrib.analyses.learnt import RECALL, STEADY, USED, learnt_classes
+from gwa_attrib.analyses.learnt import RECALL, STEADY, SUSPECTS, USED, learnt_classes
 
 DETECTION = Path(__file__).parents[1] / "reports" / "detection" / "detection.json"
 
@@ -135,4 +135,4 @@ def test_looking_stops_where_right_labels_are_more() -> None:
     for count, share in ((mean, expected_errors.WRONG), (low, expected_errors.LOW), (high, expected_errors.HIGH)):
         assert np.interp(scores[count - 1], expected_errors.SCORE, share) >= 0.5
         assert np.interp(scores[count + 1], expected_errors.SCORE, share) < 0.5
-    assert (RECALL, STEADY, USED) == (0.5, 0.65, 0.35)
+    assert (RECALL, SUSPECTS, STEADY, USED) == (0.6, 0.5, 0.65, 0.35)

@@ -17,11 +17,15 @@ from jaxtyping import Bool, Float, Int
 
 from gwa_attrib.store.run import Run
 
-RECALL = 0.5
-"""Share of a class's labels that the training has to predict, in the second half of its epochs."""
+RECALL = 0.6
+"""Share of a class's labels that the training has to predict, in the second half of its epochs. It has trained on these
+labels: classes of which it predicted .42 to .58 there had .29 to .46 in held-out folds."""
+SUSPECTS = 0.5
+"""Share of a class's labels that may be suspects: nobody can tell a class by the smaller part of its samples."""
 STEADY = 0.65
-"""How often the prediction for a suspect of the class has to be that of the epoch before. Digits with 40 and 60 % of
-the labels flipped have .85 to .92; classes with a held-out accuracy near chance about .5."""
+"""How often the prediction for a suspect of the class has to be that of the epoch before, where there are too few right
+ones or too many suspects. Digits with 40 and 60 % of the labels flipped have .75 to .92; classes of which held-out folds
+know little more than chance .38 to .58."""
 USED = 0.35
 """How often a class has to be predicted at all, in units of how often it is a label."""
 
@@ -39,8 +43,8 @@ def learnt_classes(run: Run, is_suspect: Bool[np.ndarray, " sample"]) -> pd.Data
         Indexed by class name: `samples`, `suspects`; `recall`, the share of its labels predicted, in [0, 1]; `steady`,
         how often a suspect's prediction was that of the epoch before, in [0, 1] and NaN with one epoch or no suspect;
         `used`, how often the class was predicted, in units of how often it is a label; `learnt`: a recall of at least
-        `RECALL`, or predictions that are steady (`STEADY`) and in which the class occurs (`USED`). A class
-        without samples is none to be learnt, and counts as learnt.
+        `RECALL` and no more than `SUSPECTS` of its samples suspects; or predictions that are steady (`STEADY`) and in
+        which the class occurs (`USED`). A class without samples is none to be learnt, and counts as learnt.
     """
     labels, classes = run.labels, len(run.class_names)
     seen, right, same, pairs = (np.zeros(len(labels)) for _ in range(4))
@@ -71,7 +75,8 @@ def learnt_classes(run: Run, is_suspect: Bool[np.ndarray, " sample"]) -> pd.Data
         )
     table = pd.DataFrame(rows, index=pd.Index(run.class_names, name="class"))
     steady = (table["steady"] >= STEADY) & (table["used"] >= USED)
-    table["learnt"] = (table["recall"] >= RECALL) | steady | (table["suspects"] == 0) | table["recall"].isna()
+    known = (table["recall"] >= RECALL) & (table["suspects"] <= SUSPECTS * table["samples"])
+    table["learnt"] = known | steady | (table["suspects"] == 0) | table["recall"].isna()
     return table
 
 

@@ -20,7 +20,7 @@ PIXELATED = 96
 """Up to this many pixels a picture keeps each of them: it is shown enlarged, and a lossy format would blur it."""
 CHARACTERS = 20_000
 """Of a text: all of nearly every one."""
-VALUES = 10
+VALUES = 8
 """Of a row."""
 PLAIN_UP_TO = 1e15
 """Whole numbers beyond have more digits than a float holds."""

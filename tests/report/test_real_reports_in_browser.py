@@ -201,8 +201,14 @@ def test_texts_are_whole_on_demand(browser: Browser, reports: Reports) -> None:
     assert browser.evaluate(f"getComputedStyle({longest}.querySelector('blockquote')).textAlign") in ("start", "left")
     before = browser.evaluate(f"{longest}.querySelector('blockquote').clientHeight")
     hidden = browser.evaluate(f"{longest}.querySelector('blockquote').scrollHeight") > before
+    assert hidden
+    assert browser.evaluate(f"getComputedStyle({longest}.querySelector('.whole')).display") == "none", (
+        "not looked at yet"
+    )
+    browser.evaluate(f"{longest}.scrollIntoView()")
+    browser.wait_for(f"getComputedStyle({longest}.querySelector('.whole')).display !== 'none'")
     browser.evaluate(f"{longest}.querySelector('.whole').click()")
-    assert (browser.evaluate(f"{longest}.querySelector('blockquote').clientHeight") > before) == hidden
+    assert browser.evaluate(f"{longest}.querySelector('blockquote').clientHeight") > before
     wide = browser.evaluate("document.querySelector('#cards .card').clientWidth")
     assert browser.evaluate("document.querySelector('#cards blockquote').clientWidth") > 0.9 * wide
 

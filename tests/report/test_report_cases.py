@@ -179,9 +179,9 @@ def test_table_data(tmp_path: Path, reported: Callable[..., Node]) -> None:
     card = reported(run, data=data).by_id("cards").all("li")[0]
     number = int(card.all("input")[0].attributes["name"].removeprefix("decision-"))
     names = [node.text for node in card.all("dt")]
-    assert len(set(names[:-1]) & set(frame.columns)) == 10
+    assert len(set(names[:-1]) & set(frame.columns)) == 8
     shown = {name: node.text for name, node in zip(names, card.all("dd"), strict=True)}
-    assert shown.pop("…") == "3 more"
+    assert shown.pop("…") == "5 more"
     numbers = {name: float(text.replace("−", "-")) for name, text in shown.items() if name != "kind"}
     np.testing.assert_allclose(list(numbers.values()), frame.loc[number, list(numbers)].astype(float), rtol=1e-3)
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_shown_says_so(x: Any, why: str) -> None:
 
 def test_rows_of_numbers_are_values() -> None:
     assert shown(torch.tensor([0.5, -1.0])).values == (("1", "0.5"), ("2", "−1"))
-    assert shown(np.zeros(30)).values[-1] == ("…", "20 more")
+    assert shown(np.zeros(30)).values[-1] == ("…", "22 more")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_order_of_columns_is_the_one_asked_for() -> None:
     row = {"a": 1, "b": 2.5, "c": "x"}
     assert values_of(row, ["c", "a", "b"]) == (("c", "x"), ("a", "1"), ("b", "2.5"))
     assert values_of(row) == (("a", "1"), ("b", "2.5"), ("c", "x"))
-    assert values_of({str(i): i for i in range(12)})[-1] == ("…", "2 more")
+    assert values_of({str(i): i for i in range(12)})[-1] == ("…", "4 more")
 
 
 def test_a_long_text_says_how_much_is_left_out() -> None:

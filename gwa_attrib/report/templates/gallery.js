@@ -172,6 +172,9 @@
     for (const { target, isIntersecting } of entries) {
       const index = Number(target.dataset.index);
       clearTimeout(moments.get(index));
+      const quote = target.querySelector("blockquote");
+      // Only of a card on the screen is it known whether its text fits.
+      if (isIntersecting && quote && quote.scrollHeight > quote.clientHeight + 2) target.classList.add("long");
       if (isIntersecting) moments.set(index, setTimeout(() => report.look(index), 300));
     }
   }, { threshold: 0.5 });
