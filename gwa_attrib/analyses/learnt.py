@@ -24,8 +24,8 @@ SUSPECTS = 0.5
 """Share of a class's labels that may be suspects: nobody can tell a class by the smaller part of its samples."""
 STEADY = 0.65
 """How often the prediction for a suspect of the class has to be that of the epoch before, where there are too few right
-ones or too many suspects. Digits with 40 and 60 % of the labels flipped have .75 to .92; classes of which held-out folds
-know little more than chance .38 to .58."""
+ones or too many suspects. Digits with 40 and 60 % of the labels flipped have .75 to .92; classes of which held-out
+folds know little have .38 to .58."""
 USED = 0.35
 """How often a class has to be predicted at all, in units of how often it is a label."""
 
