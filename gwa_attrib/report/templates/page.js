@@ -112,10 +112,10 @@
   }
   const spots = [...document.querySelectorAll("nav a")].map((link) => [link, document.querySelector(link.hash)]);
   const watcher = new IntersectionObserver(() => {
-    const above = spots.filter(([, section]) => section.getBoundingClientRect().top < innerHeight / 3);
+    const above = spots.filter(([, section]) => section.getBoundingClientRect().top < 140);
     for (const [link] of spots) link.removeAttribute("aria-current");
     (above.at(-1) ?? spots[0])?.[0].setAttribute("aria-current", "true");
-  }, { rootMargin: "0px 0px -60% 0px", threshold: [0, 0.01, 0.1] });
+  }, { rootMargin: "-130px 0px -60% 0px", threshold: [0, 0.01, 0.1] });
   for (const [, section] of spots) watcher.observe(section);
   // A link into something that is folded opens it.
   const unfold = () => {
