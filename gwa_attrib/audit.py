@@ -43,6 +43,8 @@ class AuditResult:
     skipped: list[dict[str, Any]]
     """What was left out: `file`, `reason`, and whether it is `damaged` (it was to be a sample and could not be read) or
     no sample at all; the damaged first."""
+    roles: list[str]
+    """What each column of a table was taken for: label, inputs, key; empty for pictures and arrays."""
     not_learnt: list[dict[str, Any]]
     """Classes that the training has not learnt, whose suspects say nothing about the labels: `class`, `samples`,
     `suspects`, `recall` and `steady`, see `gwa_attrib.analyses.learnt`."""
@@ -154,6 +156,7 @@ def source_of(data: LabeledData) -> dict[str, Any]:
         "fingerprint": data.fingerprint(),
         "skipped": [str(one) for one in data.skipped],
         "damaged": sum(one.damaged for one in data.skipped),
+        **({"roles": list(data.roles)} if data.roles else {}),
     }
 
 
@@ -246,6 +249,7 @@ def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: f
         report=str(page),
         truth=truth,
         skipped=[{"file": one.path, "reason": one.reason, "damaged": one.damaged} for one in data.skipped],
+        roles=list(data.roles),
         not_learnt=[{name: row[name] for name in NOT_LEARNT} for row in failed.to_dict(orient="records")],
         expected=[vars(one) for one in expected_steps(suspects.label_score[~suspects.doubtful])],
     )

@@ -81,7 +81,9 @@ def audited_model(run: Run) -> AuditedModel:
     if not states:
         raise NotRecordedError(
             expected="weights of the model beside the run",
-            found="none: it was audited by an earlier version",
+            found="none: its training was interrupted before the first were kept"
+            if run.info.get("status") == "interrupted"
+            else "none: it was audited by an earlier version",
             todo="Audit the data again.",
         )
     config: dict[str, Any] = run.info["config"]

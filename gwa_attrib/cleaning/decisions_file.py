@@ -43,7 +43,8 @@ def read_decisions(path: str | Path, run: Run) -> Decisions:
     actions = [action.strip().lower() for action in frame["decision"]]
     given = run.labels[rows].astype(np.int64)
     number = {text: i for i, name in enumerate(run.class_names) for text in (str(neutralise(name)), name)}
-    labels = np.array([_label(*facts, number, path) for facts in zip(actions, frame["new_label"], given, strict=True)])
+    facts = zip(actions, frame["new_label"], given, frame["sample_id"], strict=True)
+    labels = np.array([_label(*fact, number, path) for fact in facts])
     actions = [
         "keep" if a == "relabel" and new == old else a for a, new, old in zip(actions, labels, given, strict=True)
     ]
@@ -144,16 +145,22 @@ def _check_same_samples(frame: pd.DataFrame, rows: np.ndarray, run: Run, path: s
                 )
 
 
-def _label(action: str, cell: str, given: int, number: Mapping[str, int], path: str | Path) -> int:
+def _label(action: str, cell: str, given: int, sample_id: str, number: Mapping[str, int], path: str | Path) -> int:
     if action == "drop":
         return -1
-    if action == "keep":
-        return int(given)
     found = next((i for name, i in number.items() if _same(cell, name)), None)
+    if action == "keep" and (cell.strip() == "" or found == given):
+        return int(given)
+    if action == "keep":
+        raise InputError(
+            expected="the given label, or nothing, as new_label of a sample whose decision is keep",
+            found=f"{shown(cell)} for sample {sample_id} in {path}",
+            todo="Write relabel as its decision, or empty its new_label.",
+        )
     if found is None:
         raise InputError(
             expected=f"a class of the run as new_label: {listed(number)}",
-            found=f"{shown(cell)} in {path}",
+            found=f"{shown(cell)} for sample {sample_id} in {path}",
             todo="Name one of these classes, or drop the sample.",
         )
     return found

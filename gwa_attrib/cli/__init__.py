@@ -5,6 +5,7 @@ verb runs: help and wrong usage cost what typer costs.
 """
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from gwa_attrib.cli.options import tell
 from gwa_attrib.cli.run_verbs import compact, groups, inspect, rank, stop
 from gwa_attrib.cli.verbs import Verbs
 from gwa_attrib.errors import GWAError
+from gwa_attrib.files.wording import printable
 
 VERBS: dict[str, dict[Callable[..., None], str]] = {
     "Find": {
@@ -74,8 +76,14 @@ def _everywhere(
     pass
 
 
+def _as_a_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning for who has never seen the code that gave it."""
+    return f"gwa-attrib: {printable(str(message))}\n"
+
+
 def main() -> None:
     """Entry point of ``gwa-attrib``: errors become lines on stderr and an exit status."""
+    warnings.formatwarning = _as_a_line
     try:
         status = app(standalone_mode=False)
     except (GWAError, ClickException) as error:

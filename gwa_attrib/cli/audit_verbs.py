@@ -78,6 +78,8 @@ def audit(
             overwrite=overwrite,
         )
     _say_skipped(result)
+    if result.roles:
+        tell(f"gwa-attrib: read as {'; '.join(result.roles)}.")
     if as_json:
         print_json(result.to_dict())
         return

@@ -9,6 +9,8 @@ WRONG_USE, FAILED, INTERRUPTED = 2, 1, 130
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
 """Of the click that typer uses: a package of its own, or a part of typer in newer versions."""
+SHORT = 24
+"""Characters up to which what was found is too little to be a first line."""
 NO_VERB = "NoArgsIsHelpError"
 """The error of a call without a verb, whose message is the help."""
 
@@ -34,7 +36,7 @@ def described(error: BaseException) -> list[str]:
 
 
 def _of_package(error: GWAError) -> list[str]:
-    """A single word (a number, a name) says nothing by itself; a phrase does."""
-    if " " in error.found:
+    """A few words (a number, a name, "no such folder") say nothing by themselves; a longer phrase does."""
+    if len(error.found) > SHORT:
         return [error.found, f"Expected: {error.expected}.", error.todo]
     return [f"{error.found}, where {error.expected} was expected.", error.todo]

@@ -20,14 +20,16 @@ def say_next(run: "Run", name: str, copy: Path, decided: Sequence[object]) -> No
         decided: The options of `verify` for the same decisions.
     """
     from gwa_attrib.datasets.load import choose_reader
+    from gwa_attrib.store.checkpoints import is_finished
 
     config = run.info["config"]
     reader = choose_reader(config["data"])[0].name
     source = f"{reader}:{copy}" if config["data"].startswith(f"{reader}:") else copy
     column = [] if config["label_column"] is None else ["--label-column", config["label_column"]]
     truth = [] if config["truth"] is None else ["--truth", config["truth"]]
+    if is_finished(run.path, run.info):
+        tell(f"Whether it helps: {call('verify', name, *decided)}")
     tell(
-        f"Whether it helps: {call('verify', name, *decided)}",
         f"Audit the cleaned copy again: {call('audit', source, '--out', _free(Path(name)), *column, *truth)}",
     )
 

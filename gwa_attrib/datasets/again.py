@@ -1,5 +1,6 @@
 """The data of an audited run, read again from where it was."""
 
+import warnings
 from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -39,14 +40,19 @@ def source_as_read(run: "Run") -> tuple[LabeledData | None, str]:
     if wrong:
         return None, f"run.json does not say how the data were read: {', '.join(wrong)}."
     try:
-        data = load(
-            config["data"],
-            label_column=config["label_column"],
-            limit=config["limit"],
-            exclude=(config["truth"],) if config["truth"] else (),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the audit has given them already
+            data = load(
+                config["data"],
+                label_column=config["label_column"],
+                limit=config["limit"],
+                exclude=(config["truth"],) if config["truth"] else (),
+            )
     except DataError as error:
         return None, f"The data could not be read again: {error}"
     if data.fingerprint() != config["fingerprint"]:
-        return None, f"{config['data']} has changed since the audit, so its samples are not shown."
+        return (
+            None,
+            f"{config['data']} is not what was audited: rows, files or values have changed since. Put it back as it was, or audit it again.",
+        )
     return data, ""

@@ -35,6 +35,8 @@ class LabeledData:
     """Further facts per sample. Never an input of the model, never part of the ranking."""
     skipped: tuple[Skipped, ...] = ()
     """What was left out: first what could not be read, then what is no sample."""
+    roles: tuple[str, ...] = ()
+    """What each column of a table was taken for, a sentence each; a person has to be able to object."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -37,7 +37,8 @@ def warn_of_second_labels(
     names = second_labels(inputs, labels, class_names)
     if names:
         warnings.warn(
-            f"Expected inputs that do not hold the answer. Found {listed(names)} with the classes as values. "
-            "If these are labels, too, exclude them: load(..., exclude=[...]), or name them as the truth.",
+            f"Expected inputs that do not hold the answer. Found {listed(names)} with the classes as values. If these "
+            "are labels, too, they tell the model the answer: name them with --truth (truth=), or leave them out "
+            "of the file (exclude= of load).",
             stacklevel=6,
         )

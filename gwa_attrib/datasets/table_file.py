@@ -38,7 +38,7 @@ def find_label(names: Sequence[str], options: Options, path: Path) -> str:
     if missing:
         raise DataError(
             expected=f"columns {listed(missing)} in {path}",
-            found=f"columns {listed(names)}",
+            found=f"no {listed(missing)} among the columns {listed(names)}",
             todo="Name columns exactly as they are there.",
         )
     label = _only_candidate(names, options, path) if options.label_column is None else options.label_column
@@ -86,14 +86,28 @@ def from_frame(frame: pd.DataFrame, location: str, options: Options) -> LabeledD
     inputs = pd.DataFrame({name: input_column(frame[name], f"column {shown(name)}") for name in candidates})
     ids = _identities(inputs)
     keys = tuple(map(_key, inputs[ids[0]] if ids else range(len(frame))))
+    roles = _roles(label, ids, [name for name in map(str, inputs) if name not in ids], options)
     columns = {name: fact_column(frame[name]) for name in (*dict.fromkeys(options.exclude), *ids[1:])}
     inputs = inputs.drop(columns=ids)
     _check_inputs(inputs, frame, label, path)
     warn_of_second_labels(inputs, labels, class_names)
     if [column_kind(inputs[name]) for name in inputs] == ["text"]:
         texts = inputs.iloc[:, 0].fillna("").to_numpy(dtype=object)
-        return LabeledData(printable(path.name), location, "text", texts, labels, class_names, keys, columns)
-    return LabeledData(printable(path.name), location, "table", inputs, labels, class_names, keys, columns)
+        return LabeledData(
+            printable(path.name), location, "text", texts, labels, class_names, keys, columns, roles=roles
+        )
+    return LabeledData(printable(path.name), location, "table", inputs, labels, class_names, keys, columns, roles=roles)
+
+
+def _roles(label: str, ids: list[str], inputs: list[str], options: Options) -> tuple[str, ...]:
+    """What each column is taken for."""
+    said = [f"label: column {shown(label)}", f"inputs: {listed(inputs)}"]
+    if ids:
+        said.append(f"key: column {shown(ids[0])}, as its values name the rows")
+    others = [*dict.fromkeys(options.exclude), *ids[1:]]
+    if others:
+        said.append(f"neither input nor label: {listed(others)}")
+    return tuple(said)
 
 
 def _identities(inputs: pd.DataFrame) -> list[str]:

@@ -1,5 +1,6 @@
 """Pictures over the epochs: alignments of single samples, and which epoch the stopping rules would keep."""
 
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ def trajectories(run: Run | str | Path, sample_ids: Sequence[int], *, ax: "Axes 
         NotRecordedError: no alignment is defined.
     """
     read = opened(run)
-    ids = list(dict.fromkeys(int(one) for one in sample_ids))
+    ids = _ids(sample_ids)
     rows = np.searchsorted(read.sample_ids, ids)
     known = [i for i, row in zip(ids, rows, strict=True) if row < len(read.sample_ids) and read.sample_ids[row] == i]
     if not ids or len(known) < len(ids):
@@ -66,6 +67,18 @@ def trajectories(run: Run | str | Path, sample_ids: Sequence[int], *, ax: "Axes 
     axes = axes_for(ax)
     paint_trajectories(axes, np.array(read.epoch_numbers), np.stack(shown), np.array(mean), names)
     return axes
+
+
+def _ids(sample_ids: Sequence[int]) -> list[int]:
+    """Each once, as whole numbers."""
+    try:
+        return list(dict.fromkeys(operator.index(one) for one in sample_ids))
+    except TypeError as error:
+        raise InputError(
+            expected="a list of sample ids, which are whole numbers",
+            found=repr(sample_ids)[:80],
+            todo="Choose from run.sample_ids, such as rank(run).top(5); keys of samples are in run.samples.",
+        ) from error
 
 
 def stopping(

@@ -19,7 +19,7 @@ __all__ = ["report"]
 
 
 def report(
-    run: Run,
+    run: Run | str | Path,
     path: str | Path | None = None,
     *,
     data: LabeledData | Dataset[Any] | Sequence[Any] | None = None,
@@ -34,7 +34,7 @@ def report(
     gives the same bytes.
 
     Args:
-        run: A recorded run.
+        run: A recorded run, or its folder.
         path: The file to write; ``report.html`` in the run's folder if None.
         data: What the run was trained on, for pictures and texts of the suspects: `LabeledData`; or a data set whose
             item i is sample i, as ``(x, y)`` or ``x``, with ``x`` a tensor ``[channel, height, width]``, a numpy or PIL

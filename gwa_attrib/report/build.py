@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gwa_attrib.analyses import rank
+from gwa_attrib.errors import InputError
 from gwa_attrib.files.place import local
 from gwa_attrib.files.whole import write_text
 from gwa_attrib.report.again import data_for, left_out, refuse_poorer, tokenizer_for, truth_of
@@ -12,12 +13,12 @@ from gwa_attrib.report.context import read_context
 from gwa_attrib.report.page import render
 from gwa_attrib.report.sections import BACKGROUND, SECTIONS
 from gwa_attrib.scores import Scores
-from gwa_attrib.store import Run
+from gwa_attrib.store import Run, open_run
 from gwa_attrib.store.run import no_epoch
 
 
 def build(
-    run: Run,
+    run: Run | str | Path,
     path: str | Path | None,
     *,
     data: Any,
@@ -27,6 +28,13 @@ def build(
     tokenizer: Any = None,
 ) -> Path:
     """See `gwa_attrib.report.report`."""
+    run = run if isinstance(run, Run) else open_run(run)
+    if isinstance(data, str | Path):
+        raise InputError(
+            expected="the data themselves: a data set whose item i is sample i, or what gwa_attrib.datasets.load gives",
+            found=f"the text {str(data)!r}",
+            todo="Pass gwa_attrib.datasets.load(...) of it; an audit's data are found without data=.",
+        )
     target = local(run.path, "the report") / "report.html" if path is None else local(path, "the report")
     if not run.epoch_numbers:
         raise no_epoch(run)

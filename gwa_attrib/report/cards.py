@@ -44,8 +44,11 @@ SPARK = "alignment, first to last epoch"
 
 def key_of(context: Context, i: int) -> str:
     """The name of a suspect's sample, for people."""
-    key = visible(context.suspects.keys[i])
-    return f"sample {key}" if key.isdecimal() else key
+    key, given = context.suspects.keys[i], context.suspects.given[i]
+    if key == str(context.suspects.sample_ids[i]):
+        return f"sample {key}"
+    # The folder of a picture is its given label, which the card names anyway: the file is what tells them apart.
+    return visible(key.removeprefix(f"{given}/") if len(key) > len(given) + 1 else key)
 
 
 def class_name(name: str) -> str:

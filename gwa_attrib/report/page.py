@@ -15,6 +15,7 @@ from gwa_attrib.report.cards import key_of, later_cards
 from gwa_attrib.report.context import Context
 from gwa_attrib.report.section import Section
 from gwa_attrib.report.wording import visible
+from gwa_attrib.store.checkpoints import is_finished
 
 TEMPLATES = Path(__file__).parent / "templates"
 NONE = "'none'"
@@ -97,6 +98,7 @@ def facts(context: Context, target: Path) -> dict[str, Any]:
         "run": context.run.info["run_id"],
         "place": place_of(context.run.path, target),
         "audited": "data" in context.run.info["config"],
+        "verifiable": is_finished(context.run.path, context.run.info),
         "classes": list(names),
         "names": [visible(name) for name in names],
         "suspects": [list(row) for _, row in zip(listed, columns, strict=False)],

@@ -31,6 +31,11 @@ def save_checkpoint(root: Place, epoch: int, state: Mapping[str, Any]) -> Place:
     return target
 
 
+def is_finished(root: Place, info: Mapping[str, Any]) -> bool:
+    """Whether an audit has trained to its end and kept its model there, which training again needs."""
+    return "data" in info["config"] and info.get("status") == "complete" and bool(checkpoints(root))
+
+
 def checkpoints(root: Place) -> dict[int, Place]:
     """Files by the number of the epoch, ascending. Load them with ``torch.load(file, weights_only=True)``."""
     found = {checkpoint_epoch(path): path for path in (root / CHECKPOINTS).glob("*.pt")}

@@ -105,6 +105,7 @@ def test_a_relabel_to_the_given_label_is_a_keep(run: Run, file: Path) -> None:
         ({"given_label": "dog"}, "has given_label"),
         ({"new_label": "dog"}, "'dog'"),
         ({"new_label": ""}, "a class of the run"),
+        ({"new_label": "dog", "decision": "keep"}, "'dog' for sample .* Write relabel"),
         ({"decision": "delete"}, "'delete'"),
         ({"decision": ""}, "Found none"),
     ],

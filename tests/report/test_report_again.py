@@ -89,7 +89,7 @@ def test_changed_data_are_not_shown_and_that_is_said(audited: Any, tmp_path: Pat
     frame = pd.read_csv(tmp_path / "t.csv")
     frame.loc[0, "a"] += 1
     frame.to_csv(tmp_path / "t.csv", index=False)
-    assert "has changed since the audit" in shown(gwa.report(gwa.open_run(audited.run), tmp_path / "other.html"))
+    assert "is not what was audited" in shown(gwa.report(gwa.open_run(audited.run), tmp_path / "other.html"))
 
 
 def test_data_in_another_order_are_refused(plain_run: Run, pictures: Any, tmp_path: Path) -> None:

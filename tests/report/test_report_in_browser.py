@@ -193,6 +193,43 @@ def test_two_tabs_of_one_report_are_one_set_of_decisions(browser: Browser, plain
     assert "2 of 25 decided" in browser.evaluate("document.querySelector('.status').textContent")
 
 
+def test_accepting_is_about_what_the_filter_shows(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    choose(browser, "#gallery-class", "2")
+    inside = browser.evaluate("report.filtered().length")
+    assert 0 < inside < 25
+    browser.evaluate("document.getElementById('accept-all').click()")
+    said = browser.evaluate("document.getElementById('accept-filter').textContent")
+    assert said.startswith(f"This is about the {inside} suspects that the filter lets through; {25 - inside} others")
+    browser.evaluate("document.getElementById('accept-every').click()")
+    assert browser.evaluate("report.counts()")["all"] == inside
+    both = "[report.suspects[i].given, report.suspects[i].proposed]"
+    assert browser.evaluate(f"report.made().every(i => {both}.includes(2))")
+
+
+def test_a_note_without_a_decision_is_said_to_be_left_behind(
+    browser: Browser, plain_report: Path, downloads: Path
+) -> None:
+    opened(browser, plain_report)
+    browser.evaluate("report.change([[0, { decision: 'keep' }]]), report.note(1, 'ask Ada')")
+    browser.evaluate("document.querySelector('.download').click()")
+    assert len(downloaded(downloads)) == 1
+    said = browser.evaluate("document.getElementById('after-summary').textContent")
+    assert "1 note is not in the file" in said
+
+
+def test_undo_does_not_take_back_what_another_tab_decided(browser: Browser, plain_report: Path) -> None:
+    opened(browser, plain_report)
+    browser.evaluate("report.change([[0, { decision: 'keep' }]]), report.storeNow()")
+    first = browser.tab
+    browser.open(plain_report.as_uri(), beside=True)
+    browser.evaluate("report.change([[0, { decision: 'drop' }]]), report.storeNow()")
+    browser.tab = first
+    browser.wait_for("report.state(0).decision === 'drop'")
+    browser.evaluate("report.undo()")
+    assert browser.evaluate("report.state(0).decision") == "drop"
+
+
 def keys(browser: Browser, text: str) -> None:
     """Each letter pressed in the page."""
     for letter in text:
@@ -304,6 +341,7 @@ def test_decisions_are_loaded_back(
         (lambda f: f.assign(sample_id="999999"), "0 decisions loaded from decisions.csv; 1 left out: sample 999999"),
         (lambda f: f.assign(given_label="no such"), "0 decisions loaded from decisions.csv; 1 left out"),
         (lambda f: f.assign(decision="explode"), "no decision is called explode"),
+        (lambda f: f.assign(new_label="wasp"), "keep, and yet another new label, wasp"),
         (lambda f: f.assign(decision="relabel", new_label="<b>none</b>"), "no class is called <b>none</b>"),
         (lambda f: f.assign(decision="Drop", run_id=""), "1 decisions loaded"),
     ],
@@ -328,7 +366,7 @@ def test_after_the_download_the_next_calls_have_the_real_paths(
     downloaded(downloads)
     assert browser.evaluate("document.getElementById('after').open")
     command = browser.evaluate("document.getElementById('after-command').textContent")
-    assert command.startswith(f'cleaned = gwa.apply("{plain_run.path}", "decisions.csv")')
+    assert f'cleaned = gwa.apply("{plain_run.path}", "decisions.csv")' in command
     scope = {"gwa": gwa, "train_set": [(0, label) for label in plain_run.labels.tolist()]}
     exec(command.replace('"decisions.csv"', repr(str(downloads / "decisions.csv"))), scope)
     assert len(scope["train_set"]) == 299

@@ -55,7 +55,7 @@ def influential(context: Context) -> Section | None:
     }
     reserve = None
     if not values["exact"]:
-        reserve = f"sizes mean little here, as the sum misses {values['residual']} of the growth; the order counts"
+        reserve = "in this run only their order means something: its large steps changed the weights in other ways, too"
     return Section("influential", "Influential samples", values, reserve=reserve)
 
 

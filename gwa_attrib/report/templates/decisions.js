@@ -124,6 +124,7 @@ const report = (() => {
     if (key !== STORE) return;
     const before = [...decided.keys()];
     decided.clear();
+    steps.length = 0; // what they would bring back is older than what the other tab has decided
     restore();
     const indices = [...new Set([...before, ...decided.keys()])];
     for (const listener of listeners) listener(indices);
@@ -203,11 +204,13 @@ const report = (() => {
       if (value("run_id") !== "" && value("run_id") !== facts.run) throw new Error(`its decisions are about another run (${value("run_id")}), not about this one (${facts.run})`);
       const decision = value("decision").trim().toLowerCase();
       if (decision === "") continue;
+      const named = value("new_label");
       const index = indexOf.get(Number(value("sample_id")));
-      const label = decision === "relabel" ? classNamed(value("new_label")) : null;
+      const label = decision === "relabel" ? classNamed(named) : null;
       if (index === undefined) refused.push(`sample ${value("sample_id")} is no suspect in this page`);
       else if (!DECISIONS.includes(decision)) refused.push(`sample ${value("sample_id")}: no decision is called ${decision}`);
       else if (classNamed(value("given_label")) !== suspects[index].given) refused.push(`sample ${value("sample_id")} has another given label here`);
+      else if (decision === "keep" && named !== "" && classNamed(named) !== suspects[index].given) refused.push(`sample ${value("sample_id")}: keep, and yet another new label, ${named}`);
       else if (label === -1) refused.push(`sample ${value("sample_id")}: no class is called ${value("new_label")}`);
       else {
         const text = value("note").replace(/^'(?=\s*[=+\-@\t\r\n＝＋－＠])/, "");
@@ -224,6 +227,7 @@ const report = (() => {
   restore();
   addEventListener("pagehide", storeNow);
   return {
+    filtered: () => suspects.map((_, index) => index), // the gallery's filter, if there is a gallery
     facts, suspects, decided, seen, state, change, note, clear, undo, look, made, counts, csv, load, storeNow,
     steps: () => steps.length,
     listen: (listener) => listeners.push(listener),

@@ -186,7 +186,7 @@
       const isDecided = Boolean(report.state(index).decision);
       return (wanted === null || given === wanted || proposed === wanted) && (which.value === "" || (which.value === "decided") === isDecided);
     };
-    order = suspects.map((_, index) => index).filter(fits);
+    order = suspects.map((_, index) => index).filter(fits); // a card that is decided stays until the filter is set anew
     if (sort.value !== "index") order.sort((a, b) => suspects[a][sort.value] - suspects[b][sort.value] || a - b);
     shown = Math.min(PAGE, order.length);
     list.replaceChildren(...order.slice(0, shown).map(cardOf));
@@ -273,6 +273,7 @@
     action();
   });
 
+  report.filtered = () => order;
   for (const [index, card] of elements) {
     prepare(card, index);
     update(card, index);

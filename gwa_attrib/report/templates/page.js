@@ -21,7 +21,7 @@
     const run = runFolder();
     if (facts.audited) return `gwa-attrib apply ${quoted(run)} ~/Downloads/decisions.csv --out ${quoted(`${run}-cleaned`)}`;
     const text = JSON.stringify(run);
-    return `cleaned = gwa.apply(${text}, "decisions.csv")\ntrain_set = cleaned.to_torch(train_set)  # or cleaned.to_huggingface(dataset)`;
+    return `import gwa_attrib as gwa\n\ncleaned = gwa.apply(${text}, "decisions.csv")\ntrain_set = cleaned.to_torch(train_set)  # or cleaned.to_huggingface(dataset)`;
   }
 
   const verification = () => `gwa-attrib verify ${quoted(runFolder())} --decisions ~/Downloads/decisions.csv`;
@@ -48,15 +48,17 @@
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     say(`${summary()} Saved as decisions.csv.`);
-    $("after-summary").textContent = summary();
+    const notes = suspects.filter((_, index) => report.state(index).note && !report.state(index).decision).length;
+    const left = notes ? ` ${number(notes)} ${notes === 1 ? "note is" : "notes are"} not in the file, being on ${notes === 1 ? "a suspect" : "suspects"} that nothing is decided on.` : "";
+    $("after-summary").textContent = summary() + left;
     $("after-command").textContent = command();
-    if (facts.audited) $("after-verify").textContent = verification();
+    if ($("after-verify")) $("after-verify").textContent = verification();
     return $("after").showModal();
   }
 
   // What is still open and may be accepted: not what the training knows nothing about.
   function open() {
-    const undecided = suspects.map((_, index) => index).filter((index) => !report.state(index).decision);
+    const undecided = report.filtered().filter((index) => !report.state(index).decision);
     return { trusted: undecided.filter((index) => index < facts.doubtfulFrom), doubtful: undecided.filter((index) => index >= facts.doubtfulFrom) };
   }
 
@@ -64,6 +66,8 @@
     const { trusted, doubtful } = open();
     const seen = trusted.filter((index) => report.seen.has(index));
     const unseen = trusted.length - seen.length;
+    const hidden = suspects.length - report.filtered().length;
+    $("accept-filter").textContent = hidden ? `This is about the ${number(report.filtered().length)} suspects that the filter lets through; ${number(hidden)} others are left as they are.` : "";
     $("accept-question").textContent = trusted.length
       ? `${number(trusted.length)} suspects are undecided. ${unseen ? `${number(unseen)} of them nobody has looked at in this browser.` : "Each of them was on the screen."}`
       : "No suspect is left whose proposal could be accepted.";
@@ -94,14 +98,14 @@
     }
   }
 
-  async function copy() {
-    const text = $("after-command").textContent;
+  async function copy(button) {
+    const source = $(button.dataset.of);
     try {
-      await navigator.clipboard.writeText(text);
-      $("copy").textContent = "Copied";
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren($("after-command"));
-      $("copy").textContent = "Selected: press Ctrl+C";
+      getSelection().selectAllChildren(source);
+      button.textContent = "Selected: press Ctrl+C";
     }
   }
 
@@ -137,7 +141,7 @@
     if (file) await load(file);
     event.target.value = "";
   });
-  $("copy").addEventListener("click", copy);
+  for (const button of document.querySelectorAll("#after .copy")) button.addEventListener("click", () => copy(button));
   for (const button of document.querySelectorAll(".download")) button.addEventListener("click", download);
   report.listen(show);
   show();
