@@ -51,8 +51,8 @@ def source_as_read(run: "Run") -> tuple[LabeledData | None, str]:
     except DataError as error:
         return None, f"The data could not be read again: {error}"
     if data.fingerprint() != config["fingerprint"]:
-        return (
-            None,
-            f"{config['data']} is not what was audited: rows, files or values have changed since. Put it back as it was, or audit it again.",
+        return None, (
+            f"{config['data']} is not what was audited: rows, files or values have changed since. "
+            "Put it back as it was, or audit it again."
         )
     return data, ""
