@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from gwa_attrib.patience import swallows
 
 TIME_LEFT = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
@@ -57,6 +55,8 @@ def bar(things: Iterable[Any] | None = None, what: str = "", *, total: int | Non
         total: How many things.
         options: Of tqdm, `unit` and `bar_format` say.
     """
+    from tqdm.auto import tqdm  # here: whoever imports the package shows nothing yet
+
     stop_if_asked()
     if _line.is_taken() and _line.is_stage:
         _line.bar.close()
