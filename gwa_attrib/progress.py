@@ -82,6 +82,8 @@ def stage(what: str) -> Iterator[None]:
 def note(text: str) -> None:
     """Say something above the line, to whoever watches it."""
     if is_shown():
+        from tqdm.auto import tqdm
+
         tqdm.write(text, file=sys.stderr)
 
 
