@@ -51,8 +51,9 @@ def test_a_run_is_read_by_its_address(folder: Path) -> None:
 
 def test_audit_ends_with_the_path_of_the_report_and_a_line_of_what_was_found(folder: Path, tmp_path: Path) -> None:
     done = run("audit", "digits", "--out", tmp_path / "r", "--limit", 100, "--epochs", 1, "--budget", "fast")
-    *_, found, path = done.stdout.strip().splitlines()
+    found, *verdict, path = done.stdout.strip().splitlines()
     assert "suspects" in found
+    assert any("NOT LEARNT" in line for line in verdict), "one epoch on 100 pictures"
     assert Path(path).exists()
     assert done.returncode == 0
 

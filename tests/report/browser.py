@@ -150,7 +150,7 @@ class Browser:
             self.console.append(f"{params['type']}: {params['args']}")
         elif method == "Log.entryAdded":
             self.console.append(f"{params['entry']['level']}: {params['entry']['text']}")
-        elif method == "Network.loadingFailed":
+        elif method == "Network.loadingFailed" and not params.get("canceled"):  # a download ends its navigation so
             self.console.append(f"failed: {params}")
         elif method == "Page.javascriptDialogOpening":
             self.dialogs.append(params["message"])

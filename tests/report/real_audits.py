@@ -48,7 +48,7 @@ def texts(folder: Path) -> Path:
     rows = []
     for number in range(160):
         label = list(words)[number % 2]
-        said = " ".join(draw.choice(words[label], 60 if number % 5 == 0 else 9))
+        said = " ".join(draw.choice(words[label], 200 if number % 5 == 0 else 9))
         rows.append((f"<i>{number}</i> {said}", list(words)[(number + 1) % 2] if number < 14 else label))
     pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "texts.csv", index=False)
     return Path(gwa.audit(folder / "texts.csv", folder / "run", budget="fast", epochs=6).report)
