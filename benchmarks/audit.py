@@ -20,7 +20,7 @@ import numpy as np
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
-from gwa_attrib.compared_methods import NO_DETECTORS
+from gwa_attrib.comparison.named_methods import NO_DETECTORS
 from gwa_attrib.evaluation import score_against, verified_labels
 
 REQUIRED = {

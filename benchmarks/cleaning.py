@@ -25,14 +25,14 @@ import pandas as pd
 from cleaning_figures import write_report
 
 import gwa_attrib as gwa
-from gwa_attrib.audited_model import audited_model
-from gwa_attrib.baselines import baselines
+from gwa_attrib.auditing.audited_model import audited_model
 from gwa_attrib.cleaning import decide
 from gwa_attrib.cleaning.decisions import EVEN, Auto
-from gwa_attrib.cleaning.paired import mean_of_both
-from gwa_attrib.cleaning.retrained import AS_IT_IS, DECIDED, RANDOM, Retrained, retrain_with
-from gwa_attrib.datasets.fashion_mnist import DEFAULT_FOLDER, read_idx
+from gwa_attrib.cleaning.retrain import AS_IT_IS, DECIDED, RANDOM, Retrained, retrain_with
+from gwa_attrib.comparison.libraries import baselines
 from gwa_attrib.datasets.flip import flip_labels
+from gwa_attrib.datasets.readers.built_in import DEFAULT_FOLDER, read_idx
+from gwa_attrib.evaluation.paired import mean_of_both
 from gwa_attrib.files.whole import whole_file
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
@@ -70,7 +70,7 @@ def noisyag(folder: str, work: Path) -> Data:
 
 
 def embedded(texts: pd.Series, file: Path) -> Array:
-    from gwa_attrib.datasets.embed_text import embed_texts
+    from gwa_attrib.datasets.encoding.embed_text import embed_texts
 
     if not file.exists():
         np.save(file, embed_texts(texts.to_numpy().astype(str)))

@@ -28,9 +28,9 @@ from detection_peers import aum_with_threshold_samples, neighbour_vote
 from tqdm.auto import tqdm
 
 import gwa_attrib as gwa
-from gwa_attrib.audited_model import AuditedModel, audited_model
-from gwa_attrib.baselines import baselines
-from gwa_attrib.baselines.out_of_fold import out_of_fold
+from gwa_attrib.auditing.audited_model import AuditedModel, audited_model
+from gwa_attrib.comparison.libraries import baselines
+from gwa_attrib.comparison.libraries.cross_validation import out_of_fold
 from gwa_attrib.files.whole import whole_file
 
 Array = np.ndarray[Any, np.dtype[Any]]

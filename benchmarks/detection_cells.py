@@ -19,8 +19,8 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gwa_attrib.datasets.fashion_mnist import CLASS_NAMES, DEFAULT_FOLDER, read_idx
 from gwa_attrib.datasets.flip import flip_labels, look_alikes
+from gwa_attrib.datasets.readers.built_in import CLASS_NAMES, DEFAULT_FOLDER, read_idx
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NOISES = {
@@ -178,7 +178,7 @@ def _cifar10n(cell: Cell, sources: Sources, _: Path) -> Read:
 def _noisyag(_: Cell, sources: Sources, work: Path) -> Read:
     import pandas as pd
 
-    from gwa_attrib.datasets.embed_text import embed_texts
+    from gwa_attrib.datasets.encoding.embed_text import embed_texts
 
     frame = pd.read_parquet(str(sources.noisyag))
     stored = work / "noisyag-embeddings.npy"

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
-from gwa_attrib.compared_methods import NO_DETECTORS
+from gwa_attrib.comparison.named_methods import NO_DETECTORS
 from gwa_attrib.evaluation import mislabel_metrics
 from gwa_attrib.evaluation.intervals import METRICS, drawn_metrics, percentiles
 from gwa_attrib.scores import Scores

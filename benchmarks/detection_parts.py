@@ -17,10 +17,10 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 import gwa_attrib as gwa
-from gwa_attrib.analyses.consensus import Consensus, find_consensus
+from gwa_attrib.analyses.class_evidence import Consensus, find_consensus
 from gwa_attrib.analyses.mislabeled import log_odds
 from gwa_attrib.analyses.noise_matrix import noise_matrix, shares
-from gwa_attrib.analyses.views import believed, labels_of, mean_probabilities, pooled, summed, views
+from gwa_attrib.analyses.probabilities import believed, labels_of, mean_probabilities, pooled, summed, views
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ALL = slice(None)

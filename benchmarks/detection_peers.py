@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.models import build_model
-from gwa_attrib.training import Training, seeded
+from gwa_attrib.auditing.audited_model import AuditedModel
+from gwa_attrib.auditing.models import build_model
+from gwa_attrib.auditing.training import Training, seeded
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NEIGHBOURS = 10

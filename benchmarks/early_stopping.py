@@ -25,9 +25,9 @@ import torch
 from stopping_figures import curves_figure, regret_figure
 from stopping_grid import EPOCHS, Cell, cells, load, train
 
-from gwa_attrib.proxies import stopping_rules
-from gwa_attrib.proxies.choice import Setting
-from gwa_attrib.proxies.registry import History
+from gwa_attrib.stopping import stopping_rules
+from gwa_attrib.stopping.choice import Setting
+from gwa_attrib.stopping.history import History
 
 RULES = tuple(name for name in stopping_rules.names() if name != "validation")
 VALIDATION = {0.1: "validation 10 %", 0.01: "validation 1 %"}

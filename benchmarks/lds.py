@@ -26,8 +26,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 import gwa_attrib as gwa
-from gwa_attrib.attributors import attributors
-from gwa_attrib.cost import measured
+from gwa_attrib.attribution import attributors
+from gwa_attrib.comparison.cost import measured
 from gwa_attrib.errors import GWAError
 from gwa_attrib.evaluation import (
     all_but_one,

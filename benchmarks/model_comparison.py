@@ -26,9 +26,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import gwa_attrib as gwa
-from gwa_attrib.augment import shift_and_flip
+from gwa_attrib.auditing.augment import shift_and_flip
 from gwa_attrib.datasets.flip import flip_labels
-from gwa_attrib.proxies import proxies
+from gwa_attrib.stopping import proxies
 
 EPOCHS = 40
 LEARNING_RATE = 0.03

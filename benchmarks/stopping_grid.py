@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import gwa_attrib as gwa
-from gwa_attrib.datasets.fashion_mnist import CLASS_NAMES, DEFAULT_FOLDER, read_idx
 from gwa_attrib.datasets.flip import flip_labels, known_look_alikes
+from gwa_attrib.datasets.readers.built_in import CLASS_NAMES, DEFAULT_FOLDER, read_idx
 
 EPOCHS = 40
 BATCH = 128

@@ -12,61 +12,61 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # These share their name with their module. Imported now, the function is what the name means, whatever comes later.
-from gwa_attrib.audit import audit
-from gwa_attrib.export import export
-from gwa_attrib.report import report
+from gwa_attrib.auditing.pipeline import audit
+from gwa_attrib.exporting import export
+from gwa_attrib.reporting import report
 
 if TYPE_CHECKING:
     from gwa_attrib import plot
     from gwa_attrib.analyses import groups, rank
-    from gwa_attrib.attributors import attribute, self_influence
+    from gwa_attrib.attribution import attribute, self_influence
     from gwa_attrib.cleaning import Cleaned, Decisions, Verification, apply, decide, harmful, read_decisions, verify
-    from gwa_attrib.comparison import Comparison, compare_runs
-    from gwa_attrib.diagnosis import Diagnosis, doctor
-    from gwa_attrib.export import Exported
-    from gwa_attrib.method_comparison import MethodComparison, compare
+    from gwa_attrib.comparison.methods import MethodComparison, compare
+    from gwa_attrib.comparison.runs import Comparison, compare_runs
+    from gwa_attrib.exporting import Exported
     from gwa_attrib.neighbours import Duplicates, leaks, near_duplicates
-    from gwa_attrib.proxies import Choice, EarlyStopping, choose_epoch, measure
-    from gwa_attrib.recorder import Recorder
-    from gwa_attrib.recording import record
+    from gwa_attrib.recording.begin import record
+    from gwa_attrib.recording.diagnosis import Diagnosis, doctor
+    from gwa_attrib.recording.recorder import Recorder
     from gwa_attrib.scores import Scores
+    from gwa_attrib.stopping import Choice, EarlyStopping, choose_epoch, measure
     from gwa_attrib.store import EpochSummary, Run, inspect, open_run
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Choice": "gwa_attrib.proxies",
+    "Choice": "gwa_attrib.stopping",
     "Cleaned": "gwa_attrib.cleaning",
-    "Comparison": "gwa_attrib.comparison",
+    "Comparison": "gwa_attrib.comparison.runs",
     "Decisions": "gwa_attrib.cleaning",
-    "Diagnosis": "gwa_attrib.diagnosis",
+    "Diagnosis": "gwa_attrib.recording.diagnosis",
     "Duplicates": "gwa_attrib.neighbours",
-    "EarlyStopping": "gwa_attrib.proxies",
+    "EarlyStopping": "gwa_attrib.stopping",
     "EpochSummary": "gwa_attrib.store",
-    "Exported": "gwa_attrib.export",
-    "MethodComparison": "gwa_attrib.method_comparison",
-    "Recorder": "gwa_attrib.recorder",
+    "Exported": "gwa_attrib.exporting",
+    "MethodComparison": "gwa_attrib.comparison.methods",
+    "Recorder": "gwa_attrib.recording.recorder",
     "Run": "gwa_attrib.store",
     "Scores": "gwa_attrib.scores",
     "Verification": "gwa_attrib.cleaning",
     "apply": "gwa_attrib.cleaning",
-    "attribute": "gwa_attrib.attributors",
-    "choose_epoch": "gwa_attrib.proxies",
-    "compare": "gwa_attrib.method_comparison",
-    "compare_runs": "gwa_attrib.comparison",
+    "attribute": "gwa_attrib.attribution",
+    "choose_epoch": "gwa_attrib.stopping",
+    "compare": "gwa_attrib.comparison.methods",
+    "compare_runs": "gwa_attrib.comparison.runs",
     "decide": "gwa_attrib.cleaning",
-    "doctor": "gwa_attrib.diagnosis",
+    "doctor": "gwa_attrib.recording.diagnosis",
     "groups": "gwa_attrib.analyses",
     "harmful": "gwa_attrib.cleaning",
     "inspect": "gwa_attrib.store",
     "leaks": "gwa_attrib.neighbours",
-    "measure": "gwa_attrib.proxies",
+    "measure": "gwa_attrib.stopping",
     "near_duplicates": "gwa_attrib.neighbours",
     "open_run": "gwa_attrib.store",
     "rank": "gwa_attrib.analyses",
     "read_decisions": "gwa_attrib.cleaning",
-    "record": "gwa_attrib.recording",
-    "self_influence": "gwa_attrib.attributors",
+    "record": "gwa_attrib.recording.begin",
+    "self_influence": "gwa_attrib.attribution",
     "verify": "gwa_attrib.cleaning",
 }
 

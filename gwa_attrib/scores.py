@@ -9,8 +9,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
+from gwa_attrib.display.notebook import ROWS, small_html
 from gwa_attrib.errors import InputError
-from gwa_attrib.notebook import ROWS, small_html
 
 Column = np.ndarray[Any, np.dtype[Any]]
 

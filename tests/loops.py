@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import Run, open_run
 
 FEATURES, CLASSES, SAMPLES = 6, 3, 20

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import gwa_attrib as gwa
-from gwa_attrib.audit import read_again
-from gwa_attrib.audited_model import audited_model
-from gwa_attrib.cleaning.examination import examination_of_test_set
-from gwa_attrib.datasets import embed_text
-from gwa_attrib.datasets.embed_text import sentence_encoder_installed
+from gwa_attrib.auditing.audited_model import audited_model
+from gwa_attrib.auditing.pipeline import read_again
+from gwa_attrib.cleaning.evaluation_set import examination_of_test_set
+from gwa_attrib.datasets.encoding import embed_text
+from gwa_attrib.datasets.encoding.embed_text import sentence_encoder_installed
 from gwa_attrib.errors import InputError, RunExistsError, RunFormatError
-from gwa_attrib.store.neighbourhood import keep_embeddings, kept_embeddings
+from gwa_attrib.store.kept import keep_embeddings, kept_embeddings
 
 
 @pytest.fixture(scope="module")

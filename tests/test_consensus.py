@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gwa_attrib as gwa
-from gwa_attrib.capture.consensus import Consensus
+from gwa_attrib.recording.votes import Consensus
 
 Row = tuple[int, int, float]
 

@@ -11,8 +11,8 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
-from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.training import plan_for
+from gwa_attrib.auditing.audited_model import AuditedModel
+from gwa_attrib.auditing.training import plan_for
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from gwa_attrib.duration import LONG, duration, estimate
-from gwa_attrib.training import BUDGETS, plan_for
+from gwa_attrib.auditing.duration import LONG, duration, estimate
+from gwa_attrib.auditing.training import BUDGETS, plan_for
 
 SHAPE, SAMPLES = (1, 28, 28), 10_000
 

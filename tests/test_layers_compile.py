@@ -13,7 +13,7 @@ from layer_loops import BATCHES, KINDS, Trial
 from torch import nn
 
 from gwa_attrib.errors import RecordingError
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 
 # torch's compiler warns about itself: a tensor between two graphs is looked at for a gradient.
 pytestmark = [

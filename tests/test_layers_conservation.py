@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from layer_loops import BATCHES, KINDS
 from torch import Tensor, nn
 
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import Run, open_run
 
 EPOCHS, RATE = 4, 0.02

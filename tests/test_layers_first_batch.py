@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gwa_attrib.capture import layer_recording
-from gwa_attrib.recording import record
+from gwa_attrib.recording import layer_recording
+from gwa_attrib.recording.begin import record
 
 
 @pytest.mark.parametrize(("sizes", "checked"), [([1, 4, 4], [1, 4]), ([4, 1, 4], [4]), ([1, 1, 1], [1, 1, 1])])

@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, TensorDataset
 
 from gwa_attrib.errors import LayerError
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 
 HOOKS = [name for name in vars(nn.Linear(1, 1)) if "hook" in name]
 

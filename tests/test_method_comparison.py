@@ -20,15 +20,15 @@ from typer.testing import CliRunner
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
-from gwa_attrib.attributors import attributors
-from gwa_attrib.audited_model import AuditedModel, audited_model
+from gwa_attrib.attribution import attributors
+from gwa_attrib.auditing.audited_model import AuditedModel, audited_model
+from gwa_attrib.auditing.training import kept_epochs
 from gwa_attrib.cli import app
-from gwa_attrib.compared_methods import NO_DETECTORS, NOT_ALONE, SLOW, WIDER, baseline_names
-from gwa_attrib.cost import STATM
+from gwa_attrib.comparison.cost import STATM
+from gwa_attrib.comparison.named_methods import NO_DETECTORS, NOT_ALONE, SLOW, WIDER, baseline_names
 from gwa_attrib.errors import InputError, NotRecordedError, UnknownNameError
 from gwa_attrib.evaluation import mislabel_metrics
 from gwa_attrib.evaluation.intervals import METRICS
-from gwa_attrib.training import kept_epochs
 
 FEW = ["mislabeled", "aum", "grad_dot", "ekfac:linear", "random"]
 
@@ -226,7 +226,7 @@ def test_removal_is_asked_of_samples_that_nobody_trained_on(
 def test_a_removal_that_cannot_be_done_is_refused_before_any_method_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gwa_attrib.method_comparison.run_methods", lambda *args: pytest.fail("it ran"))
+    monkeypatch.setattr("gwa_attrib.comparison.methods.run_methods", lambda *args: pytest.fail("it ran"))
     for wrong in ({"removal": [1.5]}, {"removal": [0.1], "seeds": 0}):
         with pytest.raises(InputError, match="shares between 0 and 1"):
             gwa.compare(folder, "label_before_flip", ["aum"], **wrong)
@@ -236,7 +236,7 @@ def test_a_library_that_fails_does_not_take_the_others_with_it(folder: Path, mon
     def fails(*args: Any, **options: Any) -> None:
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr("gwa_attrib.compared_methods._of_model", fails)
+    monkeypatch.setattr("gwa_attrib.comparison.named_methods._of_model", fails)
     found = gwa.compare(folder, "label_before_flip", ["aum", "captum_tracin"], draws=20)
     assert list(found.table.index) == ["aum"]
     assert found.skipped == {"captum_tracin": "the library failed: RuntimeError: no such kernel"}
@@ -302,7 +302,7 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
 
 COST = """
 import torch
-from gwa_attrib.cost import measured
+from gwa_attrib.comparison.cost import measured
 
 with measured() as cost:
     torch.ones(25_000_000).sum()

@@ -18,9 +18,9 @@ from report.hostile import EVIL, EVIL_METRIC, NAMES
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
-from gwa_attrib.diagnosis import Diagnosis, Finding
-from gwa_attrib.legible import legible
-from gwa_attrib.notebook import COLUMNS, ROWS, small_html
+from gwa_attrib.display.legible import legible
+from gwa_attrib.display.notebook import COLUMNS, ROWS, small_html
+from gwa_attrib.recording.diagnosis import Diagnosis, Finding
 from gwa_attrib.store import Run
 
 ELEMENTS = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td"}

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from gwa_attrib.comparison.limits import OutOfPatience, at_most
 from gwa_attrib.errors import InputError
-from gwa_attrib.patience import OutOfPatience, at_most
 
 
 def _work_for(seconds: float) -> None:

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Subset
 
-from gwa_attrib.capture.evaluation import undisturbed
-from gwa_attrib.capture.probe import sampled
-from gwa_attrib.capture.processes import Processes
 from gwa_attrib.errors import HeadError, InputError, RunError, SampleIdError, StepOrderError
 from gwa_attrib.functional import gwa
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.hooks.undisturbed import undisturbed
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.probe import sampled
+from gwa_attrib.recording.processes import Processes
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import open_run
 
 SAMPLES = loops.SAMPLES

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import gwa_attrib as gwa
-from gwa_attrib.recorder import Recorder
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import EpochSummary, Run
 

@@ -12,8 +12,8 @@ from loops import Classifier, Told
 from torch import nn
 
 from gwa_attrib.errors import StepOrderError
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import Run, open_run
 
 # torch's compiler warns about itself: a tensor between two graphs is looked at for a gradient.

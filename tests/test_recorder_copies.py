@@ -11,8 +11,8 @@ from loops import Classifier, Told
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import open_run
 
 

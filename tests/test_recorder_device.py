@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from loops import Classifier, Told
 
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import open_run
 
 SOFT = torch.randn(loops.SAMPLES, loops.CLASSES, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
@@ -32,7 +32,7 @@ def test_steps_need_no_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, targets: torch.Tensor, smoothing: float, weighted: bool
 ) -> None:
     """The verdict on the first batch does, and is left out here."""
-    monkeypatch.setattr("gwa_attrib.recorder.verify", lambda *_: None)
+    monkeypatch.setattr("gwa_attrib.recording.recorder.verify", lambda *_: None)
     model, weight = Classifier().to("meta"), torch.ones(loops.CLASSES, device="meta") if weighted else None
     options = {"label_smoothing": smoothing, "class_weight": weight}
     with record(model, tmp_path / "run", num_samples=loops.SAMPLES, **options) as recorder:

@@ -14,7 +14,7 @@ from loops import Classifier
 from torch import nn
 
 from gwa_attrib.errors import InputError, RunError
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import EpochSummary, open_run
 from gwa_attrib.store.schema import SIGNALS
 from gwa_attrib.store.summaries import COLUMNS, flat

@@ -13,7 +13,7 @@ from loops import Classifier
 from torch import Tensor, nn
 
 from gwa_attrib.errors import HeadError, InputError, RecordingError
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import open_run
 
 IDS = [0, 1, 2, 3, 4]

@@ -9,7 +9,7 @@ import pytest
 from loops import Classifier
 
 from gwa_attrib.errors import InputError, RunError, RunExistsError
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import inspect, open_run
 
 

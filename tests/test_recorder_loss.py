@@ -12,7 +12,7 @@ from loops import Classifier
 from torch import Tensor, nn
 
 from gwa_attrib.errors import InputError, LossMismatchError, SampleIdError
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import open_run
 
 WEIGHT = torch.tensor([1.0, 3.0, 0.25])

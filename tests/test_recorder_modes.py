@@ -12,7 +12,7 @@ from passes import PASSES, Pass
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import Run, open_run
 
 

@@ -10,8 +10,8 @@ from loops import Classifier
 from torch import nn
 
 from gwa_attrib.errors import InputError, StepOrderError
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import open_run
 
 IDS = [0, 1, 2, 3]

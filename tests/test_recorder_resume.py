@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from loops import SAMPLES, Classifier, Told
 
 from gwa_attrib.errors import InputError, RunExistsError
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import Run, inspect, open_run
 from gwa_attrib.store.checkpoints import save_checkpoint
 

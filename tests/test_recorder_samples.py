@@ -13,7 +13,7 @@ from loops import Classifier, Told
 from torch.utils.data import ConcatDataset, Subset, WeightedRandomSampler, random_split
 
 from gwa_attrib.errors import InputError, SampleIdError
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import inspect, open_run
 
 

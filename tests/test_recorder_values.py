@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from loops import Classifier
 from torch import Tensor
 
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import Run, open_run
 from gwa_attrib.store.schema import FLOAT_SIGNALS
 

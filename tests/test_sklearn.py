@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from gwa_attrib.analyses.mislabeled import judge
 from gwa_attrib.errors import InputError
 from gwa_attrib.sklearn import MislabelDetector
-from gwa_attrib.sklearn.head import of_probabilities
+from gwa_attrib.sklearn.linear_head import of_probabilities
 from gwa_attrib.sklearn.rows import standardised
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import gwa_attrib as gwa
-from gwa_attrib.augment import shift_and_flip
+from gwa_attrib.auditing.augment import shift_and_flip
+from gwa_attrib.auditing.models import build_model, find_factory
+from gwa_attrib.auditing.training import BUDGETS, fit, plan_for, seeded, train_plainly
 from gwa_attrib.errors import InputError
-from gwa_attrib.models import build_model, find_factory
-from gwa_attrib.training import BUDGETS, fit, plan_for, seeded, train_plainly
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 12, 33)])
@@ -95,10 +95,10 @@ def make_nothing(input_shape: tuple[int, ...], num_classes: int) -> None:
 
 
 def test_factories_are_found_by_name() -> None:
-    assert find_factory("gwa_attrib.models:mlp").__name__ == "mlp"
+    assert find_factory("gwa_attrib.auditing.models:mlp").__name__ == "mlp"
 
 
-@pytest.mark.parametrize("spec", ["nothing", "no.such.module:f", "gwa_attrib.models:nothing", ":f", "gwa_attrib:"])
+@pytest.mark.parametrize("spec", ["nothing", "no.such.module:f", "gwa_attrib.scores:nothing", ":f", "gwa_attrib:"])
 def test_a_factory_that_is_not_there_is_refused(spec: str) -> None:
     with pytest.raises(InputError, match="module:factory"):
         build_model(spec, "table", (4,), 3, 8)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gwa_attrib.analyses.views import View, mean_probabilities, pooled, summed
+from gwa_attrib.analyses.probabilities import View, mean_probabilities, pooled, summed
 
 POWER = 4
 """Of the gap between the alignments."""

@@ -12,7 +12,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.functional.trajectory import fraction_negative
 from gwa_attrib.neighbours import near_duplicates, outlier_distance
 from gwa_attrib.scores import Scores
-from gwa_attrib.store.neighbourhood import kept_duplicates, kept_features
+from gwa_attrib.store.kept import kept_duplicates, kept_features
 from gwa_attrib.store.run import Run
 
 PERSISTENT = 0.75

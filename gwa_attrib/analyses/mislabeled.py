@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gwa_attrib.analyses.consensus import Consensus, class_probabilities, find_consensus
+from gwa_attrib.analyses.class_evidence import Consensus, class_probabilities, find_consensus
 from gwa_attrib.analyses.error_count import count_errors, is_issue
 from gwa_attrib.analyses.registry import analyses, class_name_column, scores_of
 from gwa_attrib.analyses.trajectories import Recorded

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from gwa_attrib.analyses.probabilities import blocks, labels_of, mean_probabilities, views
 from gwa_attrib.analyses.registry import analyses, scores_of
-from gwa_attrib.analyses.views import blocks, labels_of, mean_probabilities, views
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.functional import trajectory
 from gwa_attrib.functional.observation import margin

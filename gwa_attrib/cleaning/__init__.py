@@ -5,7 +5,7 @@ from gwa_attrib.cleaning.cleaned_copy import apply, as_decisions
 from gwa_attrib.cleaning.decisions import Decisions, decide
 from gwa_attrib.cleaning.decisions_file import read_decisions
 from gwa_attrib.cleaning.trusted import harmful
-from gwa_attrib.cleaning.verification import verify
+from gwa_attrib.cleaning.verifying import verify
 from gwa_attrib.evaluation.verification import Verification
 
 __all__ = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gwa_attrib.audit import source_as_read
+from gwa_attrib.auditing.pipeline import source_as_read
 from gwa_attrib.cleaning.cleaned import Cleaned, clean
 from gwa_attrib.cleaning.copies import Copied, Source, copies
 from gwa_attrib.cleaning.decisions import Auto, Decisions, decide
@@ -13,9 +13,9 @@ from gwa_attrib.cleaning.decisions_file import read_decisions
 from gwa_attrib.datasets.flip import BEFORE_FLIP
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_positions
-from gwa_attrib.datasets.load import choose_reader
+from gwa_attrib.datasets.loading import choose_reader
 from gwa_attrib.errors import InputError, NotRecordedError, RunExistsError
-from gwa_attrib.files.place import local
+from gwa_attrib.files.places import local
 from gwa_attrib.files.whole import is_taken, whole_file, whole_folder
 from gwa_attrib.store import Run, open_run
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from gwa_attrib.analyses import rank
 from gwa_attrib.analyses.learnt import learnt_classes
 from gwa_attrib.errors import InputError
-from gwa_attrib.export import write_frame
+from gwa_attrib.files.tables import write_frame
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 from gwa_attrib.thresholds import EVEN

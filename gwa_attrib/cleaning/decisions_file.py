@@ -9,9 +9,9 @@ import pandas as pd
 
 from gwa_attrib.cleaning.decisions import ACTIONS, COLUMNS, Decisions, decisions_of
 from gwa_attrib.cleaning.label_studio import read_label_studio
-from gwa_attrib.datasets.wording import listed, shown
+from gwa_attrib.datasets.messages import listed, shown
 from gwa_attrib.errors import InputError
-from gwa_attrib.export import neutralise
+from gwa_attrib.files.tables import neutralise
 from gwa_attrib.store import Run
 
 NEEDED = ("sample_id", "given_label", "new_label", "decision")

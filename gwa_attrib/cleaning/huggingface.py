@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gwa_attrib.datasets.wording import listed, shown
+from gwa_attrib.datasets.messages import listed, shown
 from gwa_attrib.errors import InputError
 
 if TYPE_CHECKING:

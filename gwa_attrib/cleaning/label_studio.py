@@ -1,4 +1,4 @@
-"""Label Studio's annotations, read as decisions: the way back of `gwa_attrib.export.label_studio`."""
+"""Label Studio's annotations, read as decisions: the way back of `gwa_attrib.exporting.label_studio`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from gwa_attrib.cleaning.decisions import Decisions, decisions_of
-from gwa_attrib.datasets.wording import listed, shown
+from gwa_attrib.datasets.messages import listed, shown
 from gwa_attrib.errors import InputError
-from gwa_attrib.export.choices import DROP, choice_texts
-from gwa_attrib.export.label_studio import CONTROL
+from gwa_attrib.exporting.choices import DROP, choice_texts
+from gwa_attrib.exporting.label_studio import CONTROL
 from gwa_attrib.store import Run
 
 

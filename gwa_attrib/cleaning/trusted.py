@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from gwa_attrib.analyses import rank
-from gwa_attrib.attributors import attribute
-from gwa_attrib.audited_model import audited_model
-from gwa_attrib.cleaning.examination import examination_of_test_set
+from gwa_attrib.attribution import attribute
+from gwa_attrib.auditing.audited_model import audited_model
+from gwa_attrib.cleaning.evaluation_set import examination_of_test_set
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run

@@ -12,7 +12,7 @@ from gwa_attrib.cli.interruption import interrupted_with, left_of_audit, run_id_
 from gwa_attrib.cli.options import AsJson, RunFolder, at_home, print_json, say, tell
 
 if TYPE_CHECKING:
-    from gwa_attrib.audit import AuditResult
+    from gwa_attrib.auditing.pipeline import AuditResult
 
 
 class Budget(StrEnum):
@@ -58,7 +58,7 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Train once with recording, rank the samples, write a report."""
-    from gwa_attrib.progress import silence
+    from gwa_attrib.display.progress import silence
 
     before = run_id_in(out)
     with interrupted_with(lambda: left_of_audit(out, before)), silence(as_json):
@@ -127,7 +127,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run again, with its data if it can still be read."""
-    from gwa_attrib.progress import silence, stage
+    from gwa_attrib.display.progress import silence, stage
 
     with silence(as_json), stage("writing the report"):
         path = gwa.report(gwa.open_run(run), out)

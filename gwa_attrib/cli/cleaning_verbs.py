@@ -41,7 +41,7 @@ def apply(
     as_json: AsJson = False,
 ) -> None:
     """Drop and relabel samples as decided, in a copy of the data set; the source is only read."""
-    from gwa_attrib.progress import silence
+    from gwa_attrib.display.progress import silence
 
     opened = gwa.open_run(run)
     _refuse_without_data(opened, run, decisions)
@@ -109,7 +109,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Train with the decisions, without, and without as many random samples; say what that does to the accuracy."""
-    from gwa_attrib.progress import silence
+    from gwa_attrib.display.progress import silence
 
     opened = gwa.open_run(run)
     kept = ["the trainings that have ended are kept. The same call goes on with the others."]

@@ -16,7 +16,7 @@ from gwa_attrib.cli.options import call, tell
 @contextmanager
 def interrupted_with(lines: Callable[[], Sequence[str]]) -> Iterator[None]:
     """After Ctrl-C in the block these lines on stderr and the exit status for it, without a traceback."""
-    from gwa_attrib.progress import interruptible
+    from gwa_attrib.display.progress import interruptible
 
     try:
         with interruptible():

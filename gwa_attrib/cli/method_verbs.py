@@ -10,7 +10,7 @@ import gwa_attrib as gwa
 from gwa_attrib.cli.interruption import interrupted_with
 from gwa_attrib.cli.options import AsJson, RunFolder, at_home, print_json, say
 from gwa_attrib.errors import InputError
-from gwa_attrib.files.place import local
+from gwa_attrib.files.places import local
 
 
 def compare(
@@ -36,7 +36,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare methods on how well they find wrong labels that are known, and on what they cost."""
-    from gwa_attrib.progress import silence
+    from gwa_attrib.display.progress import silence
 
     if time_limit is not None and patience is not None:
         raise InputError(
@@ -73,7 +73,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say which blocks of a model can be recorded with layers=..., how, and how exactly."""
-    from gwa_attrib.models import model_and_inputs
+    from gwa_attrib.auditing.models import model_and_inputs
 
     model, inputs = model_and_inputs(factory)
     diagnosis = gwa.doctor(model, inputs, layers=layers or "all", engine=engine)

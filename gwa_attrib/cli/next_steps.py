@@ -19,7 +19,7 @@ def say_next(run: "Run", name: str, copy: Path, decided: Sequence[object]) -> No
         copy: What was written.
         decided: The options of `verify` for the same decisions.
     """
-    from gwa_attrib.datasets.load import choose_reader
+    from gwa_attrib.datasets.loading import choose_reader
     from gwa_attrib.store.checkpoints import is_finished
 
     config = run.info["config"]

@@ -30,7 +30,7 @@ def rank(
         )
     scores = gwa.rank(gwa.open_run(run), by, **({"layer": layer} if layer is not None else {}))
     if out is not None:
-        from gwa_attrib.export import write_frame
+        from gwa_attrib.files.tables import write_frame
 
         write_frame(scores.to_frame(), out)
     worst = scores.to_frame().loc[scores.top(k)].reset_index()
@@ -51,7 +51,7 @@ def groups(
     """Say in which groups of samples more labels are wrong than elsewhere, the surest first."""
     table = gwa.groups(gwa.open_run(run), by)
     if out is not None:
-        from gwa_attrib.export import write_frame
+        from gwa_attrib.files.tables import write_frame
 
         write_frame(table, out)
     if as_json:
@@ -75,7 +75,7 @@ def inspect(run: RunFolder, as_json: AsJson = False) -> None:
 
 def compact(run: RunFolder, as_json: AsJson = False) -> None:
     """Join the files of consecutive epochs: fewer, larger files with the same numbers."""
-    from gwa_attrib.store.compact import compact as join_files
+    from gwa_attrib.store.compaction import compact as join_files
 
     gone = join_files(gwa.open_run(run))
     print_json({"run": str(run), "files_gone": gone}) if as_json else say(f"{gone} files fewer.")
@@ -90,7 +90,7 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """Say which epoch each stopping rule would have chosen."""
-    from gwa_attrib.proxies import choices
+    from gwa_attrib.stopping import choices
 
     table = choices(gwa.open_run(run), rule, mode=mode, patience=patience, metric=metric)
     if as_json:

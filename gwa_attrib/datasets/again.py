@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gwa_attrib.datasets.labeled import LabeledData
-from gwa_attrib.datasets.load import load
+from gwa_attrib.datasets.loading import load
 from gwa_attrib.errors import DataError
 
 if TYPE_CHECKING:

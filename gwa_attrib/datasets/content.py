@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gwa_attrib.datasets.image_file import read_picture
-from gwa_attrib.datasets.image_folder import folder_of, image_file
 from gwa_attrib.datasets.items import LABELS, Decode, Item, class_of, decoder, item_of, label_of
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.picture import as_numbers, picture_of
+from gwa_attrib.datasets.readers.image_file import read_picture
+from gwa_attrib.datasets.readers.image_folder import folder_of, image_file
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gwa_attrib._registry import Registry
-from gwa_attrib.datasets.wording import listed
+from gwa_attrib.datasets.messages import listed
 from gwa_attrib.errors import InputError
 
 flip_kinds = Registry("kind of label flip")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from gwa_attrib.datasets.messages import listed
 from gwa_attrib.datasets.picture import as_numbers, picture_of
-from gwa_attrib.datasets.wording import listed
 
 LABELS = ("label", "labels", "label_ids", "target", "y")
 """Names of the label in a dict; the first that is there."""

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
+from gwa_attrib.datasets.messages import listed, rows_where
 from gwa_attrib.datasets.plain import Column, plain_array
-from gwa_attrib.datasets.wording import listed, rows_where
 from gwa_attrib.errors import DataError
 
 MANY_CLASSES = 50

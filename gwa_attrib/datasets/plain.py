@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gwa_attrib.datasets.wording import shown, storable
+from gwa_attrib.datasets.messages import shown, storable
 from gwa_attrib.errors import DataError
 
 Column = np.ndarray[Any, np.dtype[Any]]

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 from gwa_attrib.datasets.content import Label, label_reader
 from gwa_attrib.datasets.flip import BEFORE_FLIP
 from gwa_attrib.datasets.labeled import LabeledData
-from gwa_attrib.datasets.wording import shown
+from gwa_attrib.datasets.messages import shown
 from gwa_attrib.errors import InputError
 
 if TYPE_CHECKING:

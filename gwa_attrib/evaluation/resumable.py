@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
+from gwa_attrib.display.progress import bar, silence
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.whole import whole_file
-from gwa_attrib.progress import bar, silence
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from gwa_attrib.display.notebook import small_html
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.files.whole import write_text
-from gwa_attrib.notebook import small_html
 from gwa_attrib.store import Run
 from gwa_attrib.store.schema import VERIFICATION
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gwa_attrib.errors import RunError, RunExistsError
-from gwa_attrib.files.place import Place, is_remote
+from gwa_attrib.files.places import Place, is_remote
 
 TMP = "_tmp"
 """Folder of a run in which its files are written."""

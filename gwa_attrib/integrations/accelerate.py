@@ -17,7 +17,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from gwa_attrib.errors import InputError, MissingDependencyError
-from gwa_attrib.recorder import Recorder
+from gwa_attrib.recording.recorder import Recorder
 
 try:
     from accelerate.data_loader import DataLoaderShard

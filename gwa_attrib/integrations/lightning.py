@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.files.place import place
+from gwa_attrib.files.places import place
+from gwa_attrib.hooks.targets import Targets, targets_of
 from gwa_attrib.integrations.lightning_base import Callback
 from gwa_attrib.integrations.listener import Listener, Tap, logged
-from gwa_attrib.integrations.stopping import Stopper, check_order
-from gwa_attrib.integrations.targets import Targets, targets_of
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.integrations.stopping_callback import Stopper, check_order
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.run import open_run
 
 

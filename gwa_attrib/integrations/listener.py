@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from gwa_attrib.capture.arguments import checked_metrics
-from gwa_attrib.capture.loader import Batches, IdentifiedWorker, Positions
 from gwa_attrib.errors import StepOrderError
-from gwa_attrib.recorder import Recorder
+from gwa_attrib.recording.arguments import checked_metrics
+from gwa_attrib.recording.batches import Batches, IdentifiedWorker, Positions
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.summaries import COLUMNS, EpochSummary
 
 

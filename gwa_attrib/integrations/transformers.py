@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from gwa_attrib.capture.forwarding import forward_batch
 from gwa_attrib.errors import MissingDependencyError
-from gwa_attrib.files.place import place
+from gwa_attrib.files.places import place
+from gwa_attrib.hooks.forward import forward_batch
 from gwa_attrib.integrations.listener import logged
-from gwa_attrib.integrations.stopping import Stopper
+from gwa_attrib.integrations.stopping_callback import Stopper
 from gwa_attrib.integrations.trainer_checks import check_ids, check_trainer
 from gwa_attrib.integrations.trainer_facts import class_names_for, tokenizer_json
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.kept_tokenizer import keep_tokenizer
 from gwa_attrib.store.schema import RUN_FILE
 

@@ -13,9 +13,9 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.plot.canvas import axes_for, label_of
 from gwa_attrib.plot.curves import Numbers, paint_missing, whole_epochs
 from gwa_attrib.plot.look import CALM, LOOKS, MUTED, PALE, SUSPECT, add_legend_above, plain_axes
-from gwa_attrib.plot.reading import nothing, opened
-from gwa_attrib.proxies import choices
-from gwa_attrib.proxies.choice import Mode
+from gwa_attrib.plot.series import nothing, opened
+from gwa_attrib.stopping import choices
+from gwa_attrib.stopping.choice import Mode
 from gwa_attrib.store import Run
 
 if TYPE_CHECKING:

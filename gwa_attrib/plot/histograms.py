@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from gwa_attrib.plot.canvas import axes_for
 from gwa_attrib.plot.look import CALM, INK, PALE, SUSPECT, add_legend_above, plain_axes
-from gwa_attrib.plot.reading import alignment_in, column_of, nothing, opened, ranked, suspects_in
+from gwa_attrib.plot.series import alignment_in, column_of, nothing, opened, ranked, suspects_in
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 

@@ -8,7 +8,7 @@ import numpy as np
 from gwa_attrib.analyses import rank
 from gwa_attrib.plot.canvas import axes_for
 from gwa_attrib.plot.look import INK, SUSPECT, add_legend, plain_axes
-from gwa_attrib.plot.reading import Column, nothing, opened, suspects_in
+from gwa_attrib.plot.series import Column, nothing, opened, suspects_in
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
+from gwa_attrib.display.legible import legible
 from gwa_attrib.errors import InputError
-from gwa_attrib.legible import legible
 from gwa_attrib.plot.canvas import LITERAL, axes_for
 from gwa_attrib.plot.look import CALM, INK, MUTED, RULE
-from gwa_attrib.plot.reading import nothing, opened, ranked
+from gwa_attrib.plot.series import nothing, opened, ranked
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 

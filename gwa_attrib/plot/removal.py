@@ -7,7 +7,7 @@ import pandas as pd
 
 from gwa_attrib.plot.canvas import axes_for, label_of
 from gwa_attrib.plot.look import LOOKS, SUSPECT, add_legend_above, plain_axes
-from gwa_attrib.plot.reading import nothing
+from gwa_attrib.plot.series import nothing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gwa_attrib.errors import NotRecordedError
-from gwa_attrib.files.place import local
+from gwa_attrib.files.places import local
 from gwa_attrib.files.whole import whole_file
 from gwa_attrib.plot.epochs import stopping, trajectories
 from gwa_attrib.plot.histograms import alignments, label_scores
 from gwa_attrib.plot.look import STYLE
 from gwa_attrib.plot.mapping import data_map
 from gwa_attrib.plot.noise import MATRIX, MOST, noise_matrix, size_for
-from gwa_attrib.plot.reading import nothing, opened, ranked
 from gwa_attrib.plot.removal import COMPARE, Compared, removal_curves
+from gwa_attrib.plot.series import nothing, opened, ranked
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 

@@ -15,9 +15,9 @@ from gwa_attrib.analyses.error_count import count_errors, is_issue
 from gwa_attrib.analyses.mislabeled import judge, label_score, noise_of
 from gwa_attrib.analyses.trajectories import Trajectories
 from gwa_attrib.errors import InputError
-from gwa_attrib.sklearn.head import plan_for, record_head
+from gwa_attrib.sklearn.cross_fit import out_of_fold
 from gwa_attrib.sklearn.labels import encoded
-from gwa_attrib.sklearn.out_of_fold import out_of_fold
+from gwa_attrib.sklearn.linear_head import plan_for, record_head
 from gwa_attrib.sklearn.rows import standardised
 
 HELD = 1 << 22

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gwa_attrib.errors import RunFormatError
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 from gwa_attrib.store.schema import PartName, SpanName
 
 RUN_MARK, PART_MARK, GROUPS_MARK = b"gwa_attrib.run", b"gwa_attrib.part", b"gwa_attrib.row_groups"

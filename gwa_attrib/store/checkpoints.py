@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import whole_file
 from gwa_attrib.store.schema import CHECKPOINTS
 

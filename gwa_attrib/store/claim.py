@@ -1,7 +1,7 @@
 """Whether a folder may become a run, and making room in it: an earlier run may be replaced, nothing else is touched."""
 
 from gwa_attrib.errors import RunExistsError
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import TMP
 from gwa_attrib.store.checkpoints import checkpoint_epoch
 from gwa_attrib.store.deleting import delete, refuse_links

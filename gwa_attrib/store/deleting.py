@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gwa_attrib.errors import RunError
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import TMP
 from gwa_attrib.store.schema import CHECKPOINTS, FOLDERS
 

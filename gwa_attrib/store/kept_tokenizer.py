@@ -3,7 +3,7 @@
 from typing import Any
 
 from gwa_attrib.errors import MissingDependencyError, RunFormatError
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import write_text
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.schema import TOKENIZER

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from gwa_attrib.display.notebook import ROWS, small_html
 from gwa_attrib.errors import GWAError
-from gwa_attrib.notebook import ROWS, small_html
 
 if TYPE_CHECKING:
     from gwa_attrib.store.run import Run

@@ -1,6 +1,6 @@
 """A run in other engines: lazily, through narwhals, so that a query is written once.
 
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 import narwhals as nw
 frame = run.scan("duckdb")            # or "polars", "pyarrow"; "dask", "pyspark" past one machine
 frame.group_by("sample_id").agg(nw.col("margin").mean())
@@ -14,10 +14,10 @@ import narwhals as nw
 import pandas as pd
 
 from gwa_attrib.errors import InputError, MissingDependencyError
-from gwa_attrib.files.place import Place, is_remote, let_read, place
+from gwa_attrib.files.places import Place, is_remote, let_read, place
 from gwa_attrib.store.checked import check_columns
-from gwa_attrib.store.files import damaged, open_parquet, parts
 from gwa_attrib.store.run import Run, no_epoch, table_files
+from gwa_attrib.store.run_files import damaged, open_parquet, parts
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYERS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE, SpanName
 
 TABLES = (OBSERVATIONS, LAYERS, PROBE)

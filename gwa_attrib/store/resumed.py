@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gwa_attrib.errors import InputError, RunError
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import TMP
 from gwa_attrib.store.checkpoints import checkpoints
 from gwa_attrib.store.deleting import delete, refuse_links
-from gwa_attrib.store.facts import processes_of
-from gwa_attrib.store.files import parts
+from gwa_attrib.store.run_files import parts
+from gwa_attrib.store.run_json import processes_of
 from gwa_attrib.store.schema import EPOCHS, FOLDERS, OBSERVATIONS, PartName, SpanName
 
 SAME = ("num_samples", "signals", "layers")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 
 Between = tuple[int, int]
 """Lowest and highest sample id."""

@@ -11,13 +11,13 @@ import pyarrow as pa
 from jaxtyping import Float, Int
 
 from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
-from gwa_attrib.files.place import Place, place
+from gwa_attrib.files.places import Place, place
 from gwa_attrib.store.checked import check_classes, check_no_holes, check_samples
 from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
-from gwa_attrib.store.facts import read_info
-from gwa_attrib.store.files import damaged, joined, parts, read_table
-from gwa_attrib.store.layers import layer_by_epoch, layer_table
+from gwa_attrib.store.layer_table import layer_by_epoch, layer_table
 from gwa_attrib.store.row_groups import Between, IdRanges
+from gwa_attrib.store.run_files import damaged, joined, parts, read_table
+from gwa_attrib.store.run_json import read_info
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
     EPOCHS,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 
 SCHEMA_VERSION = 1
 

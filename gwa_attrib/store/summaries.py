@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 
 from gwa_attrib.errors import RunFormatError
-from gwa_attrib.files.place import Place
+from gwa_attrib.files.places import Place
 from gwa_attrib.functional.central_moments import Moments, moments
 
 Row = Mapping[str, Any]
@@ -38,7 +38,7 @@ class ProbeSummary:
     prediction_changes: int | None
     """Samples whose prediction differs from that of the last probe; None in the first."""
     consensus: float
-    """Share of the samples that are predicted as the training so far agrees: see `gwa_attrib.capture.consensus`."""
+    """Share of the samples that are predicted as the training so far agrees: see `gwa_attrib.recording.votes`."""
     seconds: float
     """Wall time of the probe."""
 

@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.files.place import Place, place
+from gwa_attrib.files.places import Place, place
 from gwa_attrib.files.whole import whole_file, write_text
 from gwa_attrib.store.checked import marked
 from gwa_attrib.store.claim import claim
-from gwa_attrib.store.facts import processes_of, read_info
 from gwa_attrib.store.resumed import check_same
+from gwa_attrib.store.run_json import processes_of, read_info
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
     EPOCHS,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gwa_attrib.analyses.epoch_weights import POWER, epoch_weights
-from gwa_attrib.analyses.views import View
+from gwa_attrib.analyses.probabilities import View
 
 CLASSES, SAMPLES, WRONG = 4, 200, 20
 

@@ -12,7 +12,7 @@ import gwa_attrib as gwa
 from gwa_attrib.analyses.harmful import REASONS, most_trusted_rival
 from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store import Run
-from gwa_attrib.store.neighbourhood import keep_duplicates, keep_features, kept_duplicates, kept_features
+from gwa_attrib.store.kept import keep_duplicates, keep_features, kept_duplicates, kept_features
 
 SAMPLES = 240
 

@@ -10,7 +10,7 @@ import torch
 
 from analyses.synthetic import run_from_probabilities
 from gwa_attrib.analyses import rank
-from gwa_attrib.analyses.consensus import class_probabilities, find_consensus
+from gwa_attrib.analyses.class_evidence import class_probabilities, find_consensus
 from gwa_attrib.analyses.error_count import ErrorCount, count_errors
 from gwa_attrib.analyses.mislabeled import log_odds, noise_of
 from gwa_attrib.errors import RunFormatError
@@ -85,7 +85,7 @@ def test_the_noise_matrix_of_a_class_without_samples_is_unknown() -> None:
 def test_blocks_of_samples_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_from_probabilities(tmp_path / "run", *random_case(0))
     whole = rank(run)
-    monkeypatch.setattr("gwa_attrib.analyses.views.BLOCK", 4 * 7)
+    monkeypatch.setattr("gwa_attrib.analyses.probabilities.BLOCK", 4 * 7)
     np.testing.assert_array_equal(rank(run).values, whole.values)
     assert (rank(run).columns["predicted_label"] == whole.columns["predicted_label"]).all()
 
@@ -95,7 +95,7 @@ def test_a_large_run_is_learnt_from_in_part_and_always_in_the_same(
 ) -> None:
     run = run_from_probabilities(tmp_path / "run", *with_flips(600, 60))
     whole = rank(run)
-    monkeypatch.setattr("gwa_attrib.analyses.consensus.LEARNT_FROM", 300)
+    monkeypatch.setattr("gwa_attrib.analyses.class_evidence.LEARNT_FROM", 300)
     part = rank(run)
     np.testing.assert_array_equal(part.values, rank(run).values)
     assert set(part.top(60)) == set(whole.top(60)) == set(range(60))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analyses.synthetic import run_from_probabilities
-from gwa_attrib.analyses.views import (
+from gwa_attrib.analyses.probabilities import (
     FLOOR,
     FLOOR_OF_ALL,
     Sums,
@@ -108,7 +108,7 @@ def test_blocks_are_all_samples_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run, _, labels, _ = case(tmp_path, 4)
     weights = [0.25] * EPOCHS
     whole = pooled(summed(views(run, slice(None)), weights, labels, 4))
-    monkeypatch.setattr("gwa_attrib.analyses.views.BLOCK", 4 * 7)
+    monkeypatch.setattr("gwa_attrib.analyses.probabilities.BLOCK", 4 * 7)
     parts = [pooled(summed(views(run, rows), weights, labels[rows], 4)) for rows in blocks(run)]
     assert len(parts) == 5
     torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=0)

@@ -31,7 +31,7 @@ def test_products_and_cosines_equal_a_loop(make: "type[Problem]", layers: str) -
 
 def test_layers_by_name_and_queries_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = mlp()
-    monkeypatch.setattr("gwa_attrib.attributors.gradient_products.QUERY_BYTES", 1)
+    monkeypatch.setattr("gwa_attrib.attribution.gradient_products.QUERY_BYTES", 1)
     found = gwa.attribute(
         problem.model, F.cross_entropy, problem.train, problem.query, "grad_dot", layers=["0"], batch_size=2
     )

@@ -147,14 +147,14 @@ def test_what_cannot_be_solved_is_refused() -> None:
 
 
 def test_too_many_logit_hessians_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gwa_attrib.attributors.curvature.MOST_HELD", 19 * 9 - 1)
+    monkeypatch.setattr("gwa_attrib.attribution.curvature.MOST_HELD", 19 * 9 - 1)
     problem = mlp()
     with pytest.raises(InputError, match="19 samples of 3 classes"):
         gwa.self_influence(problem.model, F.cross_entropy, problem.train, "influence")
 
 
 def test_a_matrix_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gwa_attrib.attributors.curvature.MOST_EXPLICIT", 20)
+    monkeypatch.setattr("gwa_attrib.attribution.curvature.MOST_EXPLICIT", 20)
     problem = mlp()
     with pytest.raises(InputError, match="at most 20 parameters"):
         gwa.self_influence(problem.model, F.cross_entropy, problem.train, "influence")
@@ -166,6 +166,6 @@ def test_how_much_is_formed_at_a_time_makes_no_difference(method: str, monkeypat
     args = (problem.model, F.cross_entropy, problem.train)
     pairs = gwa.attribute(*args, problem.query, method, batch_size=4).values
     alone = gwa.self_influence(*args, method, batch_size=4).values
-    monkeypatch.setattr("gwa_attrib.attributors.inverse_products.CHUNK_BYTES", 1)
+    monkeypatch.setattr("gwa_attrib.attribution.inverse_products.CHUNK_BYTES", 1)
     np.testing.assert_allclose(gwa.attribute(*args, problem.query, method, batch_size=4).values, pairs, rtol=1e-6)
     np.testing.assert_allclose(gwa.self_influence(*args, method, batch_size=4).values, alone, rtol=1e-6)

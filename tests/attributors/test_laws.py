@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import gwa_attrib as gwa
 from attributors.problems import L2, cnn, logistic, mlp, plain_cnn
-from gwa_attrib.attributors import attributors
+from gwa_attrib.attribution import attributors
 from gwa_attrib.errors import InputError
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 import gwa_attrib as gwa
 from attributors.problems import head_names, mlp
-from gwa_attrib.attributors.of_features import Representer
-from gwa_attrib.attributors.projection import Projection
-from gwa_attrib.attributors.task import Task
+from gwa_attrib.attribution.of_features import Representer
+from gwa_attrib.attribution.projection import Projection
+from gwa_attrib.attribution.task import Task
 from gwa_attrib.errors import HeadError, InputError
-from gwa_attrib.functional.knn_shapley import knn_shapley
+from gwa_attrib.functional.shapley import knn_shapley
 
 
 def worth(distances: Tensor, labels: Tensor, label: int, members: tuple[int, ...], neighbours: int) -> float:
@@ -126,7 +126,7 @@ def test_a_projection_keeps_products_on_average() -> None:
 
 
 def test_a_head_that_does_not_converge_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gwa_attrib.attributors.of_features.ITERATIONS", 1)
+    monkeypatch.setattr("gwa_attrib.attribution.of_features.ITERATIONS", 1)
     problem = mlp()
     with pytest.raises(InputError, match="after 1 iterations"):
         gwa.self_influence(problem.model, F.cross_entropy, problem.train, "representer", penalty=1e-6)

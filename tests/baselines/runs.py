@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.training import Plan
+from gwa_attrib.auditing.audited_model import AuditedModel
+from gwa_attrib.auditing.training import Plan
 
 PLAN = Plan(2, 8, 4, "sgd", 0.05, 0.0, shift=False, flip=False)
 CLASSES = 3

@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 
 import gwa_attrib as gwa
 from baselines.runs import CLASSES, audited, grouped, normalised, plain, reflecting, states_of
-from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.baselines import baselines
-from gwa_attrib.baselines import registry as registry_module
+from gwa_attrib.auditing.audited_model import AuditedModel
+from gwa_attrib.comparison.libraries import baselines
+from gwa_attrib.comparison.libraries import registry as registry_module
 from gwa_attrib.errors import GWAError, InputError, LayerError, MissingDependencyError
 
 PACKAGES = {"confident": "cleanlab", "captum": "captum", "kronfluence": "kronfluence", "traker": "trak"}
@@ -124,7 +124,7 @@ def confident_count(labels: np.ndarray, probabilities: np.ndarray) -> int:
 
 
 def test_confident_learning_counts_as_the_paper_does(tmp_path: Path) -> None:
-    from gwa_attrib.baselines import out_of_fold
+    from gwa_attrib.comparison.libraries import out_of_fold
 
     model = audited(tmp_path, samples=200)
     labels = model.labels.clone()

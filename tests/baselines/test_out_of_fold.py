@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from baselines.runs import CLASSES, audited
-from gwa_attrib.audited_model import AuditedModel
-from gwa_attrib.baselines import out_of_fold
+from gwa_attrib.auditing.audited_model import AuditedModel
+from gwa_attrib.comparison.libraries import out_of_fold
 from gwa_attrib.errors import InputError
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from gwa_attrib.capture import buffer
-from gwa_attrib.capture.buffer import EpochBuffer
 from gwa_attrib.functional import Observation, observe
+from gwa_attrib.recording import buffer
+from gwa_attrib.recording.buffer import EpochBuffer
 from gwa_attrib.store.schema import FLOAT_SIGNALS, SIGNALS
 
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gwa_attrib.capture.checks import direction_deviation, due, measure, verify
-from gwa_attrib.capture.head import HeadBatch
 from gwa_attrib.errors import HeadError, LossMismatchError
+from gwa_attrib.recording.head import HeadBatch
+from gwa_attrib.recording.head_checks import direction_deviation, due, measure, verify
 
 
 @given(n=st.integers(1, 5), classes=st.integers(2, 6), seed=st.integers(0, 999))

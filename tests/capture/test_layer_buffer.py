@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gwa_attrib.capture import layer_buffer
-from gwa_attrib.capture.layer_buffer import LayerBuffer
 from gwa_attrib.functional.layer_alignment import GroupGradient
+from gwa_attrib.recording import layer_buffer
+from gwa_attrib.recording.layer_buffer import LayerBuffer
 from gwa_attrib.store.schema import LAYER_SCHEMA
 
 GROUPS = ("all", "stem", "body.0")

@@ -22,7 +22,7 @@ from torch.utils.data import (
     random_split,
 )
 
-from gwa_attrib.capture.loader import Batches
+from gwa_attrib.recording.batches import Batches
 
 
 class Fetched(Told):

@@ -9,8 +9,8 @@ import torch
 from loops import Told
 from torch.utils.data import DataLoader, IterableDataset
 
-from gwa_attrib.capture.loader import Batches
 from gwa_attrib.errors import InputError
+from gwa_attrib.recording.batches import Batches
 
 
 class Stream(IterableDataset[Any]):

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gwa_attrib.capture.samples import SampleBook
 from gwa_attrib.errors import InputError, SampleIdError
+from gwa_attrib.recording.samples import SampleBook
 
 
 def epoch(ids: Sequence[int], labels: Sequence[int] | None = None, pred: Sequence[int] | None = None) -> pa.Table:

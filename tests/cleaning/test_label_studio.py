@@ -10,7 +10,7 @@ from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
-from gwa_attrib.export.choices import DROP, choice_texts
+from gwa_attrib.exporting.choices import DROP, choice_texts
 from gwa_attrib.store import Run
 
 NAMES = ["cat", "line\nbreak", "$dog", '"/><b>']

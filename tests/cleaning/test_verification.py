@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import gwa_attrib as gwa
-from gwa_attrib.audited_model import AuditedModel
+from gwa_attrib.auditing.audited_model import AuditedModel
+from gwa_attrib.auditing.training import Training, plan_for
 from gwa_attrib.cleaning.decisions import Decisions, decisions_of
-from gwa_attrib.cleaning.paired import mean_of_both
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.evaluation import held_out
+from gwa_attrib.evaluation.paired import mean_of_both
 from gwa_attrib.store import Run
-from gwa_attrib.training import Training, plan_for
 
 TRUTH = "right"
 FEATURES = 12

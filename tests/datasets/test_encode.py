@@ -9,14 +9,14 @@ import torch
 from refusals import HOSTILE, refused
 
 from gwa_attrib.datasets import LabeledData, encode, load
-from gwa_attrib.datasets.encode import CHUNK
-from gwa_attrib.datasets.encode_table import FARTHEST
+from gwa_attrib.datasets.encoding.columns import FARTHEST
+from gwa_attrib.datasets.encoding.inputs import CHUNK
 
 
 @pytest.fixture(autouse=True)
 def no_sentence_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are encoded without a pretrained model here, whatever is installed; see test_embed_text for the other."""
-    monkeypatch.setattr("gwa_attrib.datasets.embed_text.PACKAGES", ("no_such_package",))
+    monkeypatch.setattr("gwa_attrib.datasets.encoding.embed_text.PACKAGES", ("no_such_package",))
 
 
 def data_of(kind: str, inputs: object) -> LabeledData:

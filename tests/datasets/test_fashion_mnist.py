@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from refusals import refused
 
-from gwa_attrib.datasets import fashion_mnist, load
-from gwa_attrib.datasets.fashion_mnist import CLASS_NAMES, DEFAULT_FOLDER, IMAGES, LABELS, read_idx
+from gwa_attrib.datasets import load
+from gwa_attrib.datasets.readers import built_in
+from gwa_attrib.datasets.readers.built_in import CLASS_NAMES, DEFAULT_FOLDER, IMAGES, LABELS, read_idx
 
 
 def write_idx(path: Path, values: np.ndarray, magic: int = 0x0800) -> None:
@@ -42,7 +43,7 @@ def test_a_limit_reads_the_first(folder):
 
 
 def test_without_the_files_both_ways_out_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(fashion_mnist, "DEFAULT_FOLDER", tmp_path)
+    monkeypatch.setattr(built_in, "DEFAULT_FOLDER", tmp_path)
     for source in ("fashion-mnist", f"fashion-mnist:{tmp_path}"):
         with refused("apt install dataset-fashion-mnist", "fashion-mnist:FOLDER", IMAGES):
             load(source)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gwa_attrib.datasets import encode, flip_kinds, flip_labels, known_look_alikes, load, look_alikes
-from gwa_attrib.datasets.fashion_mnist import CLASS_NAMES
+from gwa_attrib.datasets.readers.built_in import CLASS_NAMES
 from gwa_attrib.errors import InputError, UnknownNameError
 
 PAIRS = {0: 1, 1: 2, 2: 3, 3: 4, 4: 0}

@@ -9,7 +9,7 @@ import pytest
 from refusals import refused
 
 from gwa_attrib.datasets import LabeledData, load, readers
-from gwa_attrib.datasets.reading import Options
+from gwa_attrib.datasets.readers.registry import Options
 from gwa_attrib.errors import GWAError
 
 

@@ -9,9 +9,9 @@ import pytest
 from refusals import HOSTILE, refused
 
 from gwa_attrib.datasets import class_positions, load
-from gwa_attrib.datasets.column_kinds import column_kind
-from gwa_attrib.datasets.reading import Options
-from gwa_attrib.datasets.table_file import from_frame
+from gwa_attrib.datasets.encoding.column_kinds import column_kind
+from gwa_attrib.datasets.readers.registry import Options
+from gwa_attrib.datasets.readers.table_file import from_frame
 
 Write = Callable[[pd.DataFrame], Path]
 

@@ -14,7 +14,7 @@ import pytest
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
-from gwa_attrib.export import datalab_issue, register_datalab
+from gwa_attrib.exporting import datalab_issue, register_datalab
 from gwa_attrib.store import Run
 
 from .runs import run_of

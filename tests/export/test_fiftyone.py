@@ -9,7 +9,7 @@ from PIL import Image
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
-from gwa_attrib.export import fiftyone_samples
+from gwa_attrib.exporting import fiftyone_samples
 
 from .runs import HOSTILE, arrays, audited, image_folder, run_of, texts
 

@@ -10,7 +10,7 @@ import pytest
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
-from gwa_attrib.export import with_scores
+from gwa_attrib.exporting import with_scores
 from gwa_attrib.store import Run
 
 from .runs import arrays, audited, image_folder, run_of, table, texts

@@ -15,8 +15,8 @@ from PIL import Image
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, NotRecordedError
-from gwa_attrib.export.choices import DROP, choice_texts
-from gwa_attrib.export.label_studio import labeling_config
+from gwa_attrib.exporting.choices import DROP, choice_texts
+from gwa_attrib.exporting.label_studio import labeling_config
 from gwa_attrib.store import Run
 
 from .runs import HOSTILE, arrays, audited, image_folder, run_of, table, texts

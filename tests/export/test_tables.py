@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from gwa_attrib.errors import InputError, RunError
-from gwa_attrib.export import neutralise, write_frame
-from gwa_attrib.export.tables import issue_table, write_issues
+from gwa_attrib.files.tables import issue_table, neutralise, write_frame, write_issues
 from gwa_attrib.scores import Scores
 
 

@@ -11,8 +11,9 @@ import typer.testing
 import gwa_attrib as gwa
 from gwa_attrib.cli import app
 from gwa_attrib.errors import InputError, MissingDependencyError, UnknownNameError
-from gwa_attrib.export import exports, neutralise
-from gwa_attrib.export.registry import needed
+from gwa_attrib.exporting import exports
+from gwa_attrib.exporting.registry import needed
+from gwa_attrib.files.tables import neutralise
 from gwa_attrib.store import Run
 
 from .runs import HOSTILE, arrays, audited, run_of, texts

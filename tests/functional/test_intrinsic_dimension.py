@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.functional.intrinsic_dimension import subsampled_two_nn, two_nn
+from gwa_attrib.functional.feature_geometry import subsampled_two_nn, two_nn
 
 Points = np.ndarray
 

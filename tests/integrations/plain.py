@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from loops import SAMPLES, Classifier
 from torch import Tensor, nn
 
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import Run, open_run
 
 EPOCHS = 3

@@ -19,10 +19,10 @@ from report.hostile import EVIL
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
+from gwa_attrib.display.legible import legible, visible
 from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
-from gwa_attrib.legible import legible, visible
 from gwa_attrib.plot import canvas
-from gwa_attrib.report import wording
+from gwa_attrib.reporting import wording
 from gwa_attrib.store import Run
 
 REMOVAL = pd.DataFrame({"method": [*EVIL, "_hidden"], "share": 0.1, "change": 0.1, "low": 0.0, "high": 0.2})

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import GWAError
-from gwa_attrib.recorder import Recorder
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.summaries import flat
 
 N, BATCH, EPOCHS, RANKS = 21, 4, 3, 2

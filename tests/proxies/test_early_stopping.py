@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, NotRecordedError, StepOrderError, UnknownNameError
-from gwa_attrib.proxies import stopping_rules
+from gwa_attrib.stopping import stopping_rules
 
 
 class Scripted:

@@ -11,8 +11,8 @@ import torch
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError, UnknownNameError
-from gwa_attrib.proxies import proxies
-from gwa_attrib.proxies.of_trajectories import pre_memorized
+from gwa_attrib.stopping import proxies
+from gwa_attrib.stopping.of_trajectories import pre_memorized
 from gwa_attrib.store import Run, open_run
 from proxies.histories import history
 
@@ -129,7 +129,7 @@ def test_names_and_runs_that_do_not_exist(tmp_path: Path) -> None:
 
 def test_measures_of_the_epoch_are_those_of_the_functions(tmp_path: Path) -> None:
     """Recomputed from the model as it is at the end of the epoch."""
-    from gwa_attrib.functional.intrinsic_dimension import subsampled_two_nn
+    from gwa_attrib.functional.feature_geometry import subsampled_two_nn
     from gwa_attrib.functional.spectrum import spectrum
 
     model, data = loops.Classifier(), loops.Told()

@@ -6,7 +6,7 @@ import pytest
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, NotRecordedError, UnknownNameError
-from gwa_attrib.proxies import choices, stopping_rules
+from gwa_attrib.stopping import choices, stopping_rules
 from gwa_attrib.store import Run
 from proxies.histories import falling_then_rising, history
 

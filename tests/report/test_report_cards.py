@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gwa_attrib.report.cards import TEXTS, _fitting
-from gwa_attrib.report.evidence import BINS, COMMONEST, SMOOTHING, bins_of, order_of_columns
-from gwa_attrib.report.page import place_of
-from gwa_attrib.report.sheets import ACROSS, PER_SHEET, SIDES, contact_sheets, held_side
-from gwa_attrib.report.sparkline import LEVELS, POINTS, path_of, track
+from gwa_attrib.reporting.figures.sparkline import LEVELS, POINTS, path_of, track
+from gwa_attrib.reporting.page import place_of
+from gwa_attrib.reporting.suspects.cards import TEXTS, _fitting
+from gwa_attrib.reporting.suspects.evidence import BINS, COMMONEST, SMOOTHING, bins_of, order_of_columns
+from gwa_attrib.reporting.suspects.sheets import ACROSS, PER_SHEET, SIDES, contact_sheets, held_side
 
 
 def naive(frame: pd.DataFrame, labels: np.ndarray, classes: int, row: int, proposed: int) -> list[float]:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from gwa_attrib.functional import trajectory
 from gwa_attrib.plot.histograms import BARS, bar_edges, fine_counts, joined
 from gwa_attrib.plot.mapping import hexagons, levels_of
-from gwa_attrib.report.figure import draw
-from gwa_attrib.report.sections.alignments import PANELS, chosen_epochs
-from gwa_attrib.report.sections.classes import MOST, SHADES, busiest, shade
-from gwa_attrib.report.sections.generalisation import is_accuracy
-from gwa_attrib.report.signals import BINS, histogram, read_signals
-from gwa_attrib.report.sparkline import HEIGHT, PAD, WIDTH, path_of, sparkline
-from gwa_attrib.report.svg import page_svg
+from gwa_attrib.reporting.figures.figure import draw
+from gwa_attrib.reporting.figures.sparkline import HEIGHT, PAD, WIDTH, path_of, sparkline
+from gwa_attrib.reporting.figures.svg import page_svg
+from gwa_attrib.reporting.sections.alignments import PANELS, chosen_epochs
+from gwa_attrib.reporting.sections.classes import MOST, SHADES, busiest, shade
+from gwa_attrib.reporting.sections.generalisation import is_accuracy
+from gwa_attrib.reporting.signal_texts import BINS, histogram, read_signals
 from gwa_attrib.store import Run
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gwa_attrib.report import figure, svg
+from gwa_attrib.reporting.figures import figure, svg
 from report.browser import Browser, needs_chromium
 
 pytestmark = [pytest.mark.browser, needs_chromium]

@@ -6,7 +6,7 @@ import numpy as np
 from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
-from gwa_attrib.report.sections.layers import read_means
+from gwa_attrib.reporting.sections.layers import read_means
 from gwa_attrib.store import Run
 from report.markup import read_page
 

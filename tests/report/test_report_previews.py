@@ -14,8 +14,16 @@ from PIL import Image
 
 from gwa_attrib.datasets.content import content_reader
 from gwa_attrib.datasets.labeled import LabeledData
-from gwa_attrib.report.previews import LARGEST, Preview, number_text, preview_of, text_of, value_text, values_of
-from gwa_attrib.report.wording import listed, shortened, visible, visible_lines
+from gwa_attrib.reporting.suspects.previews import (
+    LARGEST,
+    Preview,
+    number_text,
+    preview_of,
+    text_of,
+    value_text,
+    values_of,
+)
+from gwa_attrib.reporting.wording import listed, shortened, visible, visible_lines
 
 
 def shown(x: Any, label: Any = 3) -> Preview:

@@ -21,8 +21,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from gwa_attrib.errors import RunError
-from gwa_attrib.recorder import Recorder
-from gwa_attrib.recording import record
+from gwa_attrib.recording.begin import record
+from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import open_run
 
 SAMPLES, EPOCHS = 64, 400

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from gwa_attrib.evaluation.verification import Verification
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.neighbourhood import keep_duplicates, keep_features
+from gwa_attrib.store.kept import keep_duplicates, keep_features
 from gwa_attrib.store.schema import LAYER_SCHEMA, PartName
 from store import runs
 

@@ -13,7 +13,7 @@ import pytest
 import gwa_attrib as gwa
 from gwa_attrib.errors import RunError, RunFormatError
 from gwa_attrib.store import Run, RunWriter, inspect, open_run
-from gwa_attrib.store.compact import compact
+from gwa_attrib.store.compaction import compact
 from gwa_attrib.store.resumed import give_up_from
 from gwa_attrib.store.schema import PartName
 from store import runs

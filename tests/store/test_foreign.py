@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gwa_attrib as gwa
+from gwa_attrib.auditing.models import TRUST, trusted_model
 from gwa_attrib.errors import RunError, RunFormatError, UntrustedModelError
-from gwa_attrib.models import TRUST, trusted_model
 from gwa_attrib.store import Run, inspect, open_run
-from gwa_attrib.store.neighbourhood import kept_features
+from gwa_attrib.store.kept import kept_features
 from gwa_attrib.store.schema import PartName
 from store.mutations import base_run
 
@@ -155,4 +155,4 @@ def test_a_run_does_not_choose_what_is_executed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv(TRUST, spec)
     assert trusted_model(spec) == spec
     assert trusted_model("auto") == "auto"
-    assert trusted_model("gwa_attrib.models:mlp") == "gwa_attrib.models:mlp"
+    assert trusted_model("gwa_attrib.auditing.models:mlp") == "gwa_attrib.auditing.models:mlp"

@@ -11,9 +11,9 @@ from loops import SAMPLES, Classifier
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, MissingDependencyError, RunError, RunExistsError
-from gwa_attrib.files.place import place
+from gwa_attrib.files.places import place
 from gwa_attrib.store import Run, inspect, open_run
-from gwa_attrib.store.compact import compact
+from gwa_attrib.store.compaction import compact
 
 upath = pytest.importorskip("upath", reason="needs the extra remote")
 ADDRESS = "memory://bucket/run"

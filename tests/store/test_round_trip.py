@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import open_run
-from gwa_attrib.store.compact import compact
+from gwa_attrib.store.compaction import compact
 from gwa_attrib.store.schema import FLOAT_SIGNALS, PartName
 from gwa_attrib.store.writer import by_sample
 from store import runs

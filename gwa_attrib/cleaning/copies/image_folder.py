@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 from gwa_attrib.cleaning.copies.registry import Copied, Source, copies
-from gwa_attrib.datasets.class_folders import find_images
-from gwa_attrib.datasets.wording import printable, storable
+from gwa_attrib.datasets.messages import printable, storable
+from gwa_attrib.datasets.readers.class_folders import find_images
+from gwa_attrib.display.progress import bar
 from gwa_attrib.errors import DataError
-from gwa_attrib.progress import bar
 
 
 @copies.register("image-folder", source="the layout of torchvision.datasets.ImageFolder")

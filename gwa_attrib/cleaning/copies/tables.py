@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from gwa_attrib.cleaning.copies.registry import Copied, Source, copies
-from gwa_attrib.datasets.reading import Options
-from gwa_attrib.datasets.table_file import find_label
+from gwa_attrib.datasets.readers.registry import Options
+from gwa_attrib.datasets.readers.table_file import find_label
 
 
 @copies.register("csv", source="RFC 4180")

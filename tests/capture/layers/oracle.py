@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gwa_attrib.capture.layers import LayerCapture, make_plan
-from gwa_attrib.capture.layers.self_check import Inputs, check
+from gwa_attrib.gradients import LayerCapture, make_plan
+from gwa_attrib.gradients.self_check import Inputs, check
 
 CLASSES = 3
 FLOOR = 1e-2

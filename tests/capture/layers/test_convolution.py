@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from capture.layers.oracle import Body, Readout, assert_exact, assert_same, measure, step, watched_step
-from gwa_attrib.capture.layers.convolution import FEW_CHANNELS, prefers_gram
-from gwa_attrib.capture.layers.swap import can_swap
+from gwa_attrib.gradients.rules.convolution import FEW_CHANNELS, prefers_gram
+from gwa_attrib.gradients.swap import can_swap
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 KINDS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -137,7 +137,7 @@ def test_every_form_of_the_norm_is_exact(form: str, bias: bool, options: dict[st
 def test_the_form_that_is_chosen_makes_no_difference(
     monkeypatch: pytest.MonkeyPatch, gram: bool, swaps: bool, channels: int, kernel: Any, options: dict[str, int]
 ) -> None:
-    monkeypatch.setattr("gwa_attrib.capture.layers.convolution.gram_is_less_work", lambda *sizes, **flags: gram)
+    monkeypatch.setattr("gwa_attrib.gradients.rules.convolution.gram_is_less_work", lambda *sizes, **flags: gram)
     x = image(4, 2, 7, 8)
     convolution = nn.Conv2d(channels, 5, kernel, **options)
     assert_exact(Readout(after_a_pointwise_one(convolution, channels), x), x, swaps=swaps)

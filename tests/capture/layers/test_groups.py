@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from gwa_attrib.capture.layers import make_plan
-from gwa_attrib.capture.layers.groups import blocks
 from gwa_attrib.errors import InputError
+from gwa_attrib.gradients import make_plan
+from gwa_attrib.gradients.blocks import blocks
 
 
 class Block(nn.Module):

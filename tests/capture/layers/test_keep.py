@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from capture.layers.oracle import Readout, assert_exact
-from gwa_attrib.capture.layers.keep import Kept, packs
+from gwa_attrib.gradients.keep import Kept, packs
 
 
 def test_what_was_kept_comes_back_without_its_graph() -> None:

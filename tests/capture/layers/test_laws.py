@@ -24,7 +24,7 @@ from capture.layers.oracle import (
     targets_of,
     watched_step,
 )
-from gwa_attrib.capture.layers import LayerCapture, make_plan
+from gwa_attrib.gradients import LayerCapture, make_plan
 
 
 class Case(NamedTuple):

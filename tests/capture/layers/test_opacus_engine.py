@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from capture.layers.oracle import assert_same, captured, one_by_one, targets_of
-from gwa_attrib.capture.layers import make_capture, make_plan
-from gwa_attrib.capture.layers.opacus_engine import OpacusCapture
-from gwa_attrib.capture.layers.self_check import Inputs, check
 from gwa_attrib.errors import InputError, LayerError
-from gwa_attrib.recording import record
+from gwa_attrib.gradients import make_capture, make_plan
+from gwa_attrib.gradients.opacus_engine import OpacusCapture
+from gwa_attrib.gradients.self_check import Inputs, check
+from gwa_attrib.recording.begin import record
 from gwa_attrib.store import open_run
 
 ROOT = Path(__file__).parents[3]

@@ -18,9 +18,9 @@ from opacus.utils import per_sample_gradients_utils
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
-from gwa_attrib.capture.layers import LayerCapture, make_plan
-from gwa_attrib.capture.layers.arrange import Layout
 from gwa_attrib.errors import LayerError
+from gwa_attrib.gradients import LayerCapture, make_plan
+from gwa_attrib.gradients.layout import Layout
 
 SUITE = (
     "conv1d",

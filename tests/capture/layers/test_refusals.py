@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from capture.layers.oracle import Body, Readout, assert_exact, captured, measure, targets_of
-from gwa_attrib.capture.layers import LayerCapture, make_plan
 from gwa_attrib.errors import LayerError, LayerMismatchError, RecordingError, StepOrderError
+from gwa_attrib.gradients import LayerCapture, make_plan
 
 TABLES = [
     (lambda: nn.Embedding(5, 4, max_norm=1.0), "max_norm"),

@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from capture.layers.oracle import assert_same, captured, one_by_one, targets_of
-from gwa_attrib.capture.layers import LayerCapture, make_plan
-from gwa_attrib.capture.layers.swap import can_swap
 from gwa_attrib.errors import StepOrderError
-from gwa_attrib.recording import record
+from gwa_attrib.gradients import LayerCapture, make_plan
+from gwa_attrib.gradients.swap import can_swap
+from gwa_attrib.recording.begin import record
 
 
 def network() -> nn.Module:

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from capture.layers.oracle import Body, Pick, Readout, assert_exact, columns, measure, rows, targets_of
-from gwa_attrib.capture.layers import LayerCapture, linear, make_plan
-from gwa_attrib.capture.layers.rule import Operands, Parts
-from gwa_attrib.capture.layers.self_check import Deviation, Inputs, batch_size, check
 from gwa_attrib.errors import BatchMixingError, LayerMismatchError
+from gwa_attrib.gradients import LayerCapture, make_plan
+from gwa_attrib.gradients.rules import linear
+from gwa_attrib.gradients.rules.rule import Operands, Parts
+from gwa_attrib.gradients.self_check import Deviation, Inputs, batch_size, check
 
 
 def checked(model: nn.Module, *arguments: Tensor, samples: int | None = None) -> list[Deviation]:

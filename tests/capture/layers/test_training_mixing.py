@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from capture.layers.oracle import assert_exact
-from gwa_attrib.capture.layers import LayerCapture, make_plan
-from gwa_attrib.capture.layers.self_check import Deviation, Inputs, check
 from gwa_attrib.errors import LayerMismatchError
+from gwa_attrib.gradients import LayerCapture, make_plan
+from gwa_attrib.gradients.self_check import Deviation, Inputs, check
 
 
 class InTraining(nn.Module):

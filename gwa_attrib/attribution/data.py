@@ -1,0 +1,103 @@
+"""Training samples and queries as they come: tensors, a data set, a loader."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from gwa_attrib.errors import InputError
+from gwa_attrib.hooks.forward import to_device
+
+Forward = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
+"""Runs the model on a batch; gives its outputs, ``[sample, ...]``, and the targets."""
+
+
+def default_forward(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+    """Of batches ``(inputs, targets)``, and of dicts whose "labels" are the targets and whose rest are keywords.
+
+    Raises:
+        InputError: another kind of batch, or a model that returns no tensor of outputs.
+    """
+    if isinstance(batch, Mapping) and isinstance(batch.get("labels"), Tensor):
+        outputs = model(**{name: value for name, value in batch.items() if name != "labels"})
+        targets = batch["labels"]
+    elif isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
+        inputs, targets = batch
+        outputs = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+    else:
+        raise InputError(
+            expected="batches (inputs, targets), or dicts with 'labels'",
+            found=f"a dict with {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__,
+            todo="Pass forward=, a function (model, batch) that returns the model's outputs and the targets.",
+        )
+    outputs = getattr(outputs, "logits", outputs)
+    if not isinstance(outputs, Tensor):
+        raise InputError(
+            expected="the model to return a tensor of outputs, or an object with .logits",
+            found=type(outputs).__name__,
+            todo="Pass forward=, a function (model, batch) that returns the outputs and the targets.",
+        )
+    return outputs, targets
+
+
+def finite(forward: Forward) -> Forward:
+    """`forward`, refusing outputs that are NaN or infinite: they would spread to the values of other samples."""
+
+    def checked(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        outputs, targets = forward(model, batch)
+        wrong = ~outputs.detach().flatten(1).isfinite().all(dim=1) if outputs.numel() else outputs.new_zeros(0)
+        if wrong.any():
+            raise InputError(
+                expected="finite outputs of the model for every sample",
+                found=f"NaN or infinity for {int(wrong.sum())} of a batch of {len(outputs)}, the first at position "
+                f"{int(wrong.nonzero()[0])} in it",
+                todo="Look for them in the inputs of these samples and in the model's weights.",
+            )
+        return outputs, targets
+
+    return checked
+
+
+class Samples:
+    """A sized source of batches, always in the same order."""
+
+    def __init__(self, source: Any, batch_size: int, role: str) -> None:
+        if isinstance(source, Samples):
+            source = source.loader
+        if isinstance(source, DataLoader):
+            dataset, collate = source.dataset, source.collate_fn
+        else:
+            dataset, collate = _dataset(source, role), None
+        self.size = len(dataset)  # type: ignore[arg-type]
+        """Number of samples."""
+        if not self.size:
+            raise InputError(expected=f"{role} samples", found="an empty set", todo="Pass at least one sample.")
+        self.loader: DataLoader[Any] = DataLoader(dataset, batch_size, collate_fn=collate)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def batches(self, device: torch.device) -> Iterator[Any]:
+        """In order, on a device."""
+        for batch in self.loader:
+            yield to_device(batch, device)
+
+
+def _dataset(source: Any, role: str) -> Dataset[Any]:
+    if isinstance(source, tuple | list) and len(source) == 2 and all(isinstance(part, Tensor) for part in source):
+        if len(source[0]) != len(source[1]):
+            raise InputError(
+                expected=f"as many {role} targets as inputs",
+                found=f"{len(source[0])} inputs and {len(source[1])} targets",
+                todo="Pass one target per sample.",
+            )
+        return TensorDataset(*source)
+    if not (hasattr(source, "__getitem__") and hasattr(source, "__len__")):
+        raise InputError(
+            expected=f"{role} samples as a data set with a length, a loader, or a pair of tensors (inputs, targets)",
+            found=type(source).__name__,
+            todo="Wrap them in torch.utils.data.TensorDataset, or write a Dataset.",
+        )
+    return source  # type: ignore[no-any-return]

@@ -1,0 +1,99 @@
+"""Whom to ask whether cleaning helped: samples of a test set, or samples that are held out of every training."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from gwa_attrib.auditing.audited_model import AuditedModel
+from gwa_attrib.auditing.pipeline import read_again
+from gwa_attrib.datasets import LabeledData, class_positions, embed, encode, load
+from gwa_attrib.errors import InputError, NotRecordedError
+from gwa_attrib.evaluation import held_out, verified_labels
+from gwa_attrib.store import Run
+from gwa_attrib.store.kept import kept_embeddings
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """Which rows of `inputs` may be trained on, and which are asked for which answers."""
+
+    inputs: Tensor
+    """``[row, ...]``: the samples of the run, then those of a test set."""
+    pool: Int[np.ndarray, " pool"]
+    asked: Int[np.ndarray, " asked"]
+    answers: Int[np.ndarray, " asked"]
+    """int64 classes."""
+    by: Literal["test", "verified", "given"]
+    """A test set, verified labels of held-out samples, or the given labels of held-out samples."""
+    name: str
+
+
+def examination(run: Run, model: AuditedModel, test: str | None, truth: str | None) -> Examination:
+    """By a test set if there is one, else by verified labels, else by the labels as they are.
+
+    Raises:
+        InputError: a test set of another kind, or of other classes; or no such column.
+    """
+    if test is not None:
+        return examination_of_test_set(run, test)
+    labels = run.labels.astype(np.int64)
+    if truth is not None:
+        columns = {str(name): run.samples[name].to_numpy() for name in run.samples if name not in ("sample_id", "key")}
+        labels = verified_labels(columns, truth, run.class_names)
+    asked = held_out(labels)
+    pool = np.setdiff1d(np.arange(len(labels)), asked)
+    return Examination(
+        model.inputs, pool, asked, labels[asked], "given" if truth is None else "verified", truth or "given_label"
+    )
+
+
+def examination_of_test_set(run: Run, test: str) -> Examination:
+    """By a test set; its rows are those behind the samples of the run.
+
+    Raises:
+        InputError: a test set of another kind, or of other classes.
+        NotRecordedError: the data of the run cannot be read any more.
+    """
+    train, note = read_again(run)
+    if train is None:
+        raise NotRecordedError(expected="the training samples of the run", found=note, todo="Audit the data again.")
+    config = run.info["config"]
+    columns = [name for name in (config["truth"],) if name]
+    other = load(test, label_column=config["label_column"], exclude=columns)
+    answers = class_positions(np.asarray(other.class_names, dtype=object), train.class_names)[other.labels]
+    fits = train.kind == other.kind and _layout(train) == _layout(other)
+    if not fits or (answers < 0).any():
+        raise InputError(
+            expected=f"a test set like {train.name}: {_layout(train)}, classes {', '.join(train.class_names[:10])}",
+            found=f"{other.name}: {_layout(other)}, classes {', '.join(other.class_names[:10])}",
+            todo="Save the test set in the same form; images have to have the same size.",
+        )
+    known = kept_embeddings(run)
+    asked_of = embed(other) if known is not None else None
+    embedded = np.concatenate([known, asked_of]) if known is not None and asked_of is not None else None
+    inputs = encode(replace(train, inputs=_joined(train.inputs, other.inputs)), embedded)
+    asked = np.arange(len(train), len(train) + len(other))
+    return Examination(inputs, np.arange(len(train)), asked, answers, "test", other.name)
+
+
+def _layout(data: LabeledData) -> str:
+    if isinstance(data.inputs, pd.DataFrame):
+        return f"table with columns {', '.join(map(str, data.inputs.columns))}"
+    return f"{data.kind} {list(data.inputs.shape[1:])}"
+
+
+def _joined(one: Any, other: Any) -> Any:
+    if isinstance(one, pd.DataFrame):
+        return pd.concat([one, other], ignore_index=True)
+    return np.concatenate([one, other])
+
+
+def share_right(logits: Tensor, answers: Int[np.ndarray, " asked"]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """1.0 or 0.0 for each sample asked."""
+    right: np.ndarray[Any, np.dtype[np.float32]] = (logits.argmax(dim=1) == torch.from_numpy(answers)).float().numpy()
+    return right

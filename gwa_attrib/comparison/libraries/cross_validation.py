@@ -1,0 +1,75 @@
+"""What models say of samples that they were not trained on: cross-validation with the training of an audit."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.model_selection import StratifiedKFold
+
+from gwa_attrib.auditing.audited_model import AuditedModel
+from gwa_attrib.comparison.cost import measured
+from gwa_attrib.display.progress import bar
+from gwa_attrib.errors import InputError
+from gwa_attrib.files.whole import whole_file
+
+FOLDS = 5
+FOLDER = "out_of_fold"
+IntColumn = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class OutOfFold(NamedTuple):
+    """Probabilities, and what they took."""
+
+    probabilities: Float[np.ndarray, "sample class"]
+    seconds_before: float
+    """Of the trainings that an earlier call made."""
+
+
+def out_of_fold(audited: AuditedModel, *, folds: int = FOLDS, seed: int = 0) -> OutOfFold:
+    """Each sample's class probabilities by a model that was trained, as the audit's was, on the other folds.
+
+    The folds hold the classes in equal shares. Every training leaves a file beside the run, so that a call that was cut
+    off goes on where it ended, and that a second call trains nothing.
+
+    Raises:
+        InputError: fewer than two folds, or more than the largest class has samples.
+        RunError: a file cannot be written.
+    """
+    samples = len(audited.labels)
+    largest = int(audited.labels.bincount().max()) if samples else 0
+    if not 2 <= folds <= largest:
+        raise InputError(
+            expected=f"at least 2 folds, and no more than the {largest} samples of the largest class",
+            found=f"{folds}",
+            todo="Pass fewer folds, or more data.",
+        )
+    found, seconds = np.full((samples, audited.classes), np.nan), 0.0
+    splits = list(_splits(audited.labels.numpy(), folds, seed))
+    for number, (kept, left_out) in enumerate(bar(splits, "folds")):
+        file = audited.path / FOLDER / f"{folds}-folds-seed={seed}" / f"fold={number}.npz"
+        before = file.exists()
+        if not before:
+            _train(audited, kept, left_out, seed, file)
+        with np.load(file) as stored:
+            found[left_out] = stored["probabilities"]
+            seconds += before * float(stored["seconds"])
+    return OutOfFold(found, seconds)
+
+
+def _splits(labels: IntColumn, folds: int, seed: int) -> Iterator[tuple[IntColumn, IntColumn]]:
+    split = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # such classes are spread too
+        yield from split.split(np.zeros((len(labels), 1)), labels)
+
+
+def _train(audited: AuditedModel, kept: IntColumn, left_out: IntColumn, seed: int, file: Path) -> None:
+    with measured() as cost:
+        model = audited.train_again(kept, seed)
+        probabilities = audited.logits(model, left_out).double().softmax(dim=1).numpy()
+
+    with whole_file(file, within=audited.path) as half, half.open("wb") as stream:
+        np.savez(stream, probabilities=probabilities, seconds=cost.seconds)

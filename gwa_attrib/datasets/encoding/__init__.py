@@ -1,0 +1,1 @@
+"""Encoders of inputs: columns, texts and pictures become one tensor."""

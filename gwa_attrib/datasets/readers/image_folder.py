@@ -1,0 +1,79 @@
+"""A folder with one sub-folder of images per class."""
+
+from pathlib import Path
+
+import numpy as np
+
+from gwa_attrib.datasets.labeled import LabeledData
+from gwa_attrib.datasets.labels import class_labels
+from gwa_attrib.datasets.loading import choose_reader
+from gwa_attrib.datasets.messages import printable, storable
+from gwa_attrib.datasets.readers.class_folders import find_images
+from gwa_attrib.datasets.readers.image_set import read_images
+from gwa_attrib.datasets.readers.registry import Options, readers, refuse_columns
+from gwa_attrib.datasets.skipped import Skipped, ordered
+from gwa_attrib.errors import DataError
+
+
+@readers.register("image-folder", source="the layout of torchvision.datasets.ImageFolder")
+def read_image_folder(location: str, options: Options) -> LabeledData:
+    """A folder with one sub-folder of images (PNG, JPEG, GIF, BMP, TIFF, WebP, PPM) per class.
+
+    See `find_images` for the files that are read, `read_images` for their common size and colours, and `read_pixels`
+    for transparency, orientation and depth. Keys are paths within the folder.
+
+    Raises:
+        DataError: no class folders, no readable images; with `strict` also: an image that cannot be read.
+    """
+    refuse_columns("an image folder", options)
+    root = Path(location)
+    found = find_images(root)
+    images = read_images(found.files[: options.limit])
+    refused = [Skipped(_within(root, path), reason, damaged=True) for path, reason in images.refused.items()]
+    if refused and (options.strict or not images.files):
+        raise DataError(
+            expected=f"readable images in {root}",
+            found=f"{len(refused)} of {len(refused) + len(images.files)} that are not: "
+            + "; ".join(str(one) for one in refused[:5])
+            + (" …" if len(refused) > 5 else ""),
+            todo="Repair or remove them" + (", or read without strict to leave them out." if images.files else "."),
+        )
+    keys = tuple(storable(path.relative_to(root).as_posix()) for path in images.files)
+    folders = np.array([key.partition("/")[0] for key in keys], dtype=object)
+    labels, class_names = class_labels(folders, f"the sub-folders of {root}")
+    name = printable(root.resolve().name) + "/"
+    skipped = ordered((*refused, *found.ignored))
+    return LabeledData(name, location, "image", images.pixels, labels, class_names, keys, {}, skipped)
+
+
+def folder_of(data: LabeledData) -> Path | None:
+    """The folder that the data were read from; None if they were not read from an image folder."""
+    try:
+        reader, location = choose_reader(data.source)
+    except DataError:
+        return None  # made by hand, or the folder has gone
+    return Path(location) if reader.name == "image-folder" else None
+
+
+def image_file(root: Path, key: str) -> Path | None:
+    """The file of the sample with this key in an image folder; None if it has gone."""
+    try:
+        direct = root / key
+        if direct.is_file():
+            return direct
+        return image_files(root).get(key) if "\\" in key else None
+    except (OSError, ValueError, DataError):
+        return None
+
+
+def image_files(root: Path) -> dict[str, Path]:
+    """The files of an image folder by the keys of their samples. A key is no path: a name that is no UTF-8 is escaped.
+
+    Raises:
+        DataError: the folder has no images.
+    """
+    return {storable(path.relative_to(root).as_posix()): path for path in find_images(root).files}
+
+
+def _within(root: Path, path: Path) -> str:
+    return printable(path.relative_to(root).as_posix())

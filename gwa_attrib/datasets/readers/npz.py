@@ -1,0 +1,107 @@
+"""Arrays in one .npz: `X`, `y`, and any further facts per sample."""
+
+import lzma
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gwa_attrib.datasets.labeled import LabeledData
+from gwa_attrib.datasets.labels import class_labels
+from gwa_attrib.datasets.messages import listed, printable, shown
+from gwa_attrib.datasets.plain import Column, plain_array
+from gwa_attrib.datasets.readers.array_inputs import array_inputs
+from gwa_attrib.datasets.readers.registry import Options, existing_file, readers
+from gwa_attrib.errors import DataError
+
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    SyntaxError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What NumPy and zipfile raise for a file that is damaged, encrypted, or claims to be enormous."""
+
+
+@readers.register("npz", source="numpy.savez")
+def read_npz(location: str, options: Options) -> LabeledData:
+    """An .npz with arrays X and y; any other array [sample] is an extra column.
+
+    Raises:
+        DataError: see `array_inputs` and `class_labels`; and arrays of other lengths, other shapes, or of objects.
+    """
+    path = existing_file(location)
+    arrays = _arrays(path)
+    label = options.label_column if options.label_column is not None else "y"
+    needed = {"X": "the inputs", label: "the labels", **dict.fromkeys(options.exclude, "an extra column")}
+    for name, role in needed.items():
+        if name not in arrays:
+            raise DataError(
+                expected=f"an array {shown(name)} with {role} in {path}",
+                found=f"arrays: {listed(arrays)}",
+                todo=f"Save it: np.savez(file, X=inputs, y=labels). Another array than {shown(label)} can be named as "
+                "the label column.",
+            )
+    if label == "X" or label in options.exclude or "X" in options.exclude:
+        raise DataError(
+            expected="inputs X, labels and excluded arrays to be different arrays",
+            found=f"labels {shown(label)}, excluded: {listed(options.exclude)}",
+            todo="Name each array once.",
+        )
+    _check_lengths(arrays, label, path)
+    arrays = {name: array[: options.limit] for name, array in arrays.items()}
+    labels, class_names = class_labels(arrays.pop(label), f"{label!r} of {path}")
+    kind, inputs = array_inputs(arrays.pop("X"), f"X of {path}")
+    columns = {name: plain_array(array, f"{name!r} of {path}") for name, array in arrays.items()}
+    frame = pd.DataFrame(inputs, columns=[f"x{i}" for i in range(inputs.shape[1])]) if kind == "table" else inputs
+    keys = tuple(str(i) for i in range(len(labels)))
+    return LabeledData(printable(path.name), location, kind, frame, labels, class_names, keys, columns)
+
+
+def _arrays(path: Path) -> dict[str, Column]:
+    """Everything in the file; nothing in it is executed."""
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("a single array, not an archive of named arrays")
+            with archive:
+                return {name: archive[name] for name in archive.files}
+    except _DAMAGED as error:
+        objects = "pickle" in str(error).lower()
+        raise DataError(
+            expected=f"{path} to be an .npz of numbers and texts",
+            found="an array of Python objects" if objects else f"{type(error).__name__}: {error}",
+            todo="Save texts as fixed-width unicode, array.astype(str): objects would have to be unpickled, which can "
+            "execute code."
+            if objects
+            else "Save it again with np.savez(file, X=inputs, y=labels).",
+        ) from error
+
+
+def _check_lengths(arrays: dict[str, Column], label: str, path: Path) -> None:
+    if arrays["X"].ndim == 0:
+        raise DataError(
+            expected=f"X of {path} with one row per sample", found="a single value", todo="Save X as [sample, feature]."
+        )
+    length = len(arrays["X"])
+    for name, array in arrays.items():
+        if name == "X" or (name == label and array.ndim != 1 and array.shape[:1] == (length,)):
+            continue
+        if array.ndim != 1 or len(array) != length:
+            raise DataError(
+                expected=f"{shown(name)} of {path} to have one value for each of the {length} rows of X",
+                found=f"shape {list(array.shape)}" + (f": {len(array)} values" if array.ndim == 1 else ""),
+                todo="Save only X, the labels and arrays with one value per sample.",
+            )

@@ -1,0 +1,56 @@
+"""Verified labels: the truth that a ranking is scored against, and that never enters it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gwa_attrib.errors import InputError
+from gwa_attrib.evaluation.metrics import mislabel_metrics
+from gwa_attrib.scores import Scores
+
+UNVERIFIED = -1
+"""No verified label: the sample is left out of the metrics."""
+FOREIGN = -2
+"""A verified label that is none of the classes: the given label is wrong, whatever it is."""
+
+IntColumn = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def verified_labels(columns: Mapping[str, Any], name: str, class_names: Sequence[str]) -> IntColumn:
+    """The column `name` as class numbers; `UNVERIFIED` where it is missing, `FOREIGN` where it names no class.
+
+    Raises:
+        InputError: no such column, or none of its values is a class.
+    """
+    if name not in columns:
+        raise InputError(
+            expected=f"a column or array {name!r} with verified labels",
+            found=f"only {', '.join(map(repr, columns)) or 'labels and inputs'}",
+            todo="Name it with --truth; it needs one entry per sample.",
+        )
+    values = pd.Series(np.asarray(columns[name]))
+    number = {text: i for i, text in enumerate(class_names)}
+    found = values.map(lambda value: number.get(_text(value), FOREIGN)).to_numpy(dtype=np.int64)
+    labels = np.where(values.isna(), UNVERIFIED, found)
+    if not (labels >= 0).any():
+        raise InputError(
+            expected=f"values of {name!r} to be among the classes {', '.join(class_names[:10])}",
+            found=f"{values.iloc[0]!r}" if len(values) else "no values",
+            todo="Verified labels have to be written as the given labels are.",
+        )
+    return labels
+
+
+def score_against(scores: Scores, given: IntColumn, verified: IntColumn) -> dict[str, Any]:
+    """`mislabel_metrics` over the samples with a verified label."""
+    known = verified != UNVERIFIED
+    some = Scores(scores.values[known], scores.sample_ids[known], method=scores.method, suspect=scores.suspect)
+    return mislabel_metrics(some, (verified != given)[known])
+
+
+def _text(value: Any) -> str:
+    """As class names are written: whole numbers without a fraction."""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)

@@ -1,5 +1,0 @@
-"""Importing this registers every target."""
-
-from gwa_attrib.export import datalab, fiftyone, huggingface, label_studio, table_targets
-
-__all__ = ["datalab", "fiftyone", "huggingface", "label_studio", "table_targets"]

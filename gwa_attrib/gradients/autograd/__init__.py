@@ -1,0 +1,1 @@
+"""Parameters that no layer's rule covers, found in autograd's graph."""

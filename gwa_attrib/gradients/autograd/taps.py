@@ -1,0 +1,168 @@
+"""Per-sample gradients of a tensor that all samples share, taken from the operations where it meets them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from gwa_attrib.errors import LayerError
+from gwa_attrib.functional.targets import full_precision
+from gwa_attrib.gradients.autograd.graph import Meeting, spread_dimensions
+from gwa_attrib.gradients.autograd.views import Node
+from gwa_attrib.gradients.layout import Known, Layout
+
+
+class Owner(NamedTuple):
+    """What is tapped, in a batch of how many samples, and what is known of where they are."""
+
+    name: str
+    samples: int
+    known: Known
+    time_major: bool = False
+    """Whether rows and the first two dimensions are ``[time, sample]``, as they are inside nn.MultiheadAttention."""
+
+    def layout(self, choices: Sequence[Layout]) -> Layout | None:
+        """Out of those that fit, the likeliest first; None if there is none."""
+        if self.time_major and Layout.SECOND in choices:
+            return Layout.SECOND
+        known = self.known.layouts.get(self.name)
+        if known is not None:
+            return known if known in choices else None
+        chosen = self.known.hint if self.known.hint in choices else next(iter(choices), None)
+        if chosen is not None:
+            self.known.learn(self.name, chosen, self.samples)
+        return chosen
+
+
+class Spread(NamedTuple):
+    """Per-sample gradient of the `entries` of the tensor: ``[sample, *entries.shape]``."""
+
+    gradient: Tensor
+    entries: Tensor
+
+
+class Rows(NamedTuple):
+    """A use as the matrix of a linear map: its gradient is ``Σ_t left_t rightᵀ_t`` in the shape of `entries`."""
+
+    left: Tensor
+    """``[sample, position, entries.shape[0]]``"""
+    right: Tensor
+    """``[sample, position, entries.shape[1]]``"""
+    entries: Tensor
+
+
+Piece = Spread | Rows
+Take = Callable[[Piece], None]
+
+
+def listen(meeting: Meeting, owner: Owner, take: Take) -> Any:
+    """Hand the pieces of this use to `take` when the backward pass comes by; returns the handle of the hook.
+
+    Raises:
+        LayerError: an operation that is not understood.
+    """
+    kind = meeting.node.name()
+    if kind in ("AddmmBackward0", "MmBackward0") and meeting.slot == (2 if kind == "AddmmBackward0" else 1):
+        return meeting.node.register_prehook(lambda grads: take(_rows(meeting, owner, grads[0])))
+    if kind in FACTORS or (kind == "AddmmBackward0" and meeting.slot == 0):
+        factor = FACTORS.get(kind, _plain)
+        return meeting.node.register_prehook(
+            lambda grads: take(_spread(meeting, owner, factor(meeting, owner, grads[0])))
+        )
+    raise not_understood(owner.name, meeting.node)
+
+
+def not_understood(name: str, node: Node) -> LayerError:
+    """The error of an operation for which there is no rule."""
+    return LayerError(
+        expected=f"to know how the per-sample gradient of {name!r} comes about",
+        found=f"a use in {node.name()}, which is not one of the operations understood",
+        todo="Compute it in a layer of torch.nn, or leave it out: layers=[...] names what to record.",
+    )
+
+
+def _plain(meeting: Meeting, owner: Owner, grad: Tensor) -> Tensor:
+    return grad
+
+
+def _scaled(meeting: Meeting, owner: Owner, grad: Tensor) -> Tensor:
+    return full_precision(grad) * (meeting.node._saved_alpha if meeting.slot == 1 else 1)
+
+
+def _subtracted(meeting: Meeting, owner: Owner, grad: Tensor) -> Tensor:
+    return full_precision(grad) * (-meeting.node._saved_alpha if meeting.slot == 1 else 1)
+
+
+def _times_other(meeting: Meeting, owner: Owner, grad: Tensor) -> Tensor:
+    other = saved(meeting.node, "other" if meeting.slot == 0 else "self", owner.name)
+    return full_precision(grad) * full_precision(other)
+
+
+FACTORS: dict[str, Callable[[Meeting, Owner, Tensor], Tensor]] = {
+    "AddBackward0": _scaled,
+    "SubBackward0": _subtracted,
+    "MulBackward0": _times_other,
+    "ExpandBackward0": _plain,
+    "RepeatBackward0": _plain,
+}
+"""Operations that broadcast: what the gradient of their result has to be multiplied with."""
+
+
+def saved(node: Node, name: str, owner: str) -> Tensor:
+    """A tensor that the node keeps for its own backward pass.
+
+    Raises:
+        LayerError: it is kept through hooks (checkpointing), which allow it to be read only once.
+    """
+    raw = getattr(node, f"_raw_saved_{name}")
+    if getattr(raw, "unpack_hook", None) is not None:
+        raise LayerError(
+            expected=f"to read what the operation {node.name()} on {owner!r} keeps for the backward pass",
+            found="activation checkpointing, or other hooks on saved tensors, around it",
+            todo="Leave the parameter out with layers=[...], or take its block out of the checkpoint.",
+        )
+    value: Tensor = getattr(node, f"_saved_{name}")
+    return value.detach()
+
+
+def _spread(meeting: Meeting, owner: Owner, grad: Tensor) -> Spread:
+    grad = full_precision(grad.detach())
+    operand, n = meeting.entries.shape, owner.samples
+    if meeting.node.name() == "AddmmBackward0":
+        grad = rows_first(grad, owner).sum(dim=1)
+        return Spread(grad.reshape(n, *operand), meeting.entries)
+    spread = spread_dimensions(operand, grad.shape)
+    fits = [layout for d, layout in ((0, Layout.FIRST), (1, Layout.SECOND)) if spread.get(d) == n]
+    if not fits and spread.get(0, 1) % n == 0:
+        fits = [Layout.FIRST]  # folded: [sample·position, ...]
+    layout = owner.layout(fits)
+    if layout is None:
+        raise LayerError(
+            expected=f"{owner.name!r} to meet the {n} samples along the first or second dimension",
+            found=f"{list(operand)} against {list(grad.shape)} in {meeting.node.name()}",
+            todo="Leave it out: layers=[...] names what to record.",
+        )
+    if layout is Layout.SECOND:
+        grad = grad.transpose(0, 1)
+        spread = {{0: 1, 1: 0}.get(d, d): size for d, size in spread.items()}
+    grad = grad.reshape(n, -1, *grad.shape[1:])
+    grad = grad.sum(dim=[1, *(d + 1 for d in spread if d != 0)])
+    return Spread(grad.reshape(n, *operand), meeting.entries)
+
+
+def rows_first(rows: Tensor, owner: Owner) -> Tensor:
+    """Flattened rows ``[sample·position, feature]`` as ``[sample, position, feature]``."""
+    if len(rows) % owner.samples:
+        raise LayerError(
+            expected=f"the rows at {owner.name!r} to be {owner.samples} samples times positions",
+            found=f"{len(rows)} rows",
+            todo="Layers that see the samples mixed or packed cannot be measured: name others with layers=[...].",
+        )
+    if owner.layout((Layout.FIRST, Layout.SECOND)) is Layout.SECOND:
+        return rows.view(-1, owner.samples, rows.shape[-1]).transpose(0, 1)
+    return rows.view(owner.samples, -1, rows.shape[-1])
+
+
+def _rows(meeting: Meeting, owner: Owner, grad: Tensor) -> Rows:
+    x = saved(meeting.node, "mat1" if meeting.node.name() == "AddmmBackward0" else "self", owner.name)
+    return Rows(rows_first(full_precision(x), owner), rows_first(full_precision(grad.detach()), owner), meeting.entries)

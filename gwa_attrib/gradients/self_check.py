@@ -1,0 +1,114 @@
+"""The proof on the first batch: what is captured of a few samples at once, against the gradient of each.
+
+It runs the model itself on a slice of the batch that is about to be trained on, in the mode that it is in (batch norms
+frozen), and leaves it as it was: flags, buffers, gradients and random states. The loss is a fixed function of the
+outputs; whether the user's loss is the one assumed is checked elsewhere. It also settles where the samples are in each
+layer's input, which shapes alone cannot always tell.
+
+One forward pass is enough where the outputs are by sample. Hooks of the user's own fire in it: they may be part of what
+the model computes, as those of weight norm and pruning are.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from gwa_attrib.errors import GWAError, LayerError, LayerMismatchError
+from gwa_attrib.gradients.capture import LayerCapture
+from gwa_attrib.gradients.layout import Layout
+from gwa_attrib.gradients.mixing_module import mixing_module
+from gwa_attrib.gradients.single_samples import Deviation, Inputs, alone, batch_size, in_one_graph
+
+__all__ = ["Deviation", "Inputs", "batch_size", "check", "tolerance"]
+
+TOLERANCE = 1e-2
+HALF_PRECISION_TOLERANCE = 1.5e-1
+SIZES = (3, 5, 7)
+"""How many samples are taken. More than one size, and hint, is tried only where a layout was ambiguous."""
+HINTS = (None, Layout.SHARED, Layout.SECOND)
+
+
+def check(model: nn.Module, capture: LayerCapture, inputs: Inputs) -> list[Deviation]:
+    """Compare, and raise if a layer deviates.
+
+    Raises:
+        LayerMismatchError: naming the parameter, the size of the deviation, and the way out.
+    """
+    if not inputs.samples:
+        return []
+    first: list[Deviation] | LayerError | None = None  # what the likeliest reading of the shapes gives
+    sizes = dict.fromkeys(min(size, inputs.samples) for size in SIZES)
+    for size, hint in ((size, hint) for hint in HINTS for size in sizes):
+        capture.known.forget(hint)
+        try:
+            found = _tried(model, capture, inputs, size)
+        except LayerError as error:
+            first = first or error
+            continue
+        if all(deviation.worst <= tolerance(model) for deviation in found):
+            capture.known.hint = None
+            return found
+        first = first or found
+    capture.known.forget()
+    if isinstance(first, LayerError):
+        raise first
+    capture.paused = True
+    try:
+        raise _mismatch(model, inputs, first or [])
+    finally:
+        capture.paused = False
+
+
+def _mismatch(model: nn.Module, inputs: Inputs, found: list[Deviation]) -> LayerMismatchError:
+    worst = max(found, key=lambda deviation: deviation.worst)
+    others = sum(deviation.worst > tolerance(model) for deviation in found) - 1
+    mixes = mixing_module(model, inputs, min(SIZES[0], inputs.samples))
+    what = f"a deviation of {worst.worst:.2g} of its size at {worst.parameter!r}"
+    what += f", and {others} more parameters that deviate" if others else ""
+    if mixes is not None:
+        name = f"the module {mixes!r}" if mixes else "the model's own forward"
+        return LayerMismatchError(
+            expected="each sample's gradient to be its own",
+            found=f"{what}: {name} mixes the samples of the batch",
+            todo="If it does so in training mode only, freeze it (module.eval() after model.train()); else use one "
+            "that looks at each sample alone, as GroupNorm does, or record only what comes after it: layers='head', "
+            "or layers=[...].",
+        )
+    return LayerMismatchError(
+        expected="the captured gradients of a few samples to equal those of each sample alone",
+        found=what,
+        todo="The model may mix the samples of a batch, or use the layer in a way not understood here. Leave it out "
+        "(layers=[...] names what to record); `gwa-attrib doctor` lists every layer.",
+    )
+
+
+def _tried(model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int) -> list[Deviation]:
+    """In the cheapest way that this model allows: raises what the last one raised."""
+    errors: list[Exception] = []
+    for way in _ways(model, capture, inputs, size):
+        try:
+            return way()
+        except GWAError:
+            raise
+        except Exception as error:
+            meaning = capture.explain(error)
+            if meaning is not None:
+                raise meaning from error
+            errors.append(error)
+    raise errors[-1]
+
+
+def _ways(
+    model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int
+) -> Iterator[Callable[[], list[Deviation]]]:
+    yield lambda: in_one_graph(model, capture, inputs, size)
+    yield lambda: alone(model, capture, inputs, size)  # reentrant checkpoints, other outputs, overflow
+    yield lambda: in_one_graph(model, capture, inputs, size, whole=True)  # inputs that cannot be sliced
+
+
+def tolerance(model: nn.Module) -> float:
+    """Looser where the model computes in half precision."""
+    half = any(p.dtype in (torch.bfloat16, torch.float16) for p in model.parameters())
+    autocast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+    return HALF_PRECISION_TOLERANCE if half or autocast else TOLERANCE

@@ -1,0 +1,89 @@
+"""Running a model on a batch as it comes from a loader, and reading its head."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gwa_attrib.errors import HeadError, InputError
+from gwa_attrib.recording.processes import in_forward
+
+Forward = Callable[[nn.Module, Any], Tensor]
+"""Runs the model on a batch, and gives the targets of the batch."""
+
+
+def forward_batch(model: nn.Module, batch: Any) -> Tensor:
+    """Of batches ``(inputs, targets)``, and of dicts whose "labels" are the targets and whose rest are keywords.
+
+    Raises:
+        InputError: another kind of batch.
+    """
+    labels: Any = batch.get("labels") if isinstance(batch, Mapping) else None
+    if isinstance(batch, Mapping) and isinstance(labels, Tensor):
+        model(**{name: value for name, value in batch.items() if name != "labels"})
+        return labels
+    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
+        inputs, targets = batch
+        model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+        return targets  # type: ignore[no-any-return]
+    found = f"a dict with {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
+    raise InputError(
+        expected="batches (inputs, targets), or dicts with 'labels'",
+        found=found,
+        todo="Pass probe_forward=, a function (model, batch) that runs the model and returns the targets.",
+    )
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """The batch with all its tensors on `device`; tuples, lists and dicts keep their form."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Mapping):
+        return {name: to_device(value, device) for name, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(to_device(value, device) for value in batch))
+    if isinstance(batch, tuple | list):
+        return type(batch)(to_device(value, device) for value in batch)
+    return batch
+
+
+class Glimpse:
+    """The head's input, output and parameters in one forward pass."""
+
+    def __init__(self, head: nn.Linear, features: Tensor, logits: Tensor) -> None:
+        self.features, self.logits = features, logits
+        self.weight, self.bias = in_forward(head)
+
+
+@contextmanager
+def glimpses(head: nn.Linear) -> Iterator[list[Glimpse]]:
+    """Every forward pass of `head` inside the block, in a list that the caller empties."""
+    seen: list[Glimpse] = []
+
+    def went_forward(module: nn.Linear, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+        seen.append(Glimpse(module, args[0] if args else kwargs["input"], output))
+
+    handle = head.register_forward_hook(went_forward, prepend=True, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def only(seen: list[Glimpse], name: str) -> Glimpse:
+    """The one pass that one batch made.
+
+    Raises:
+        HeadError: the head did not run once, over one row of features per sample.
+    """
+    if len(seen) != 1 or seen[0].features.dim() != 2:
+        shapes = ", ".join(str(list(glimpse.features.shape)) for glimpse in seen)
+        raise HeadError(
+            expected=f"the head {name!r} to run once per batch of the probe, over [sample, feature]",
+            found=f"{len(seen)} passes over {shapes}" if seen else "no pass",
+            todo="Pass probe_forward=, a function (model, batch) that runs the model as in training; a model that was "
+            "compiled before recording began does not run the hooks.",
+        )
+    return seen.pop()

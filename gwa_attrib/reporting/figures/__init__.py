@@ -1,0 +1,1 @@
+"""Pictures of the report: a figure as SVG inside the page."""

@@ -1,0 +1,22 @@
+"""Measures of generalisation that need no validation set, one number per epoch, and rules that choose an epoch."""
+
+from gwa_attrib.stopping import needs_measures, of_trajectories, proxy_measures, rules
+from gwa_attrib.stopping.choice import Choice
+from gwa_attrib.stopping.choose import choices, choose_epoch
+from gwa_attrib.stopping.early_stopping import EarlyStopping
+from gwa_attrib.stopping.history import measure, proxies
+from gwa_attrib.stopping.rules import stopping_rules
+
+__all__ = [
+    "Choice",
+    "EarlyStopping",
+    "choices",
+    "choose_epoch",
+    "measure",
+    "needs_measures",
+    "of_trajectories",
+    "proxies",
+    "proxy_measures",
+    "rules",
+    "stopping_rules",
+]

@@ -1,0 +1,115 @@
+"""What an audit keeps of where its samples lie: features under the head, embeddings of texts, near-duplicates."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float, Float32
+
+from gwa_attrib.errors import RunFormatError
+from gwa_attrib.files.places import Place
+from gwa_attrib.files.whole import whole_file
+from gwa_attrib.store.run import Run
+from gwa_attrib.store.run_files import read_table
+from gwa_attrib.store.schema import DUPLICATES, EMBEDDINGS, FEATURES
+
+PAIRS = pa.schema(
+    [
+        pa.field("sample_a", pa.int64(), nullable=False),
+        pa.field("sample_b", pa.int64(), nullable=False),
+        pa.field("distance", pa.float64(), nullable=False),
+    ]
+)
+"""Sample ids, and their Euclidean distance between encoded inputs."""
+
+
+def keep_features(root: Place, features: Float[np.ndarray, "sample feature"]) -> None:
+    """Row i is the sample with the i-th id; stored as float16.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    largest = float(np.finfo(np.float16).max)
+    _keep(root, FEATURES, np.clip(features, -largest, largest).astype(np.float16))
+
+
+def kept_features(run: Run) -> Float[np.ndarray, "sample feature"] | None:
+    """float32, or None where none were kept.
+
+    Raises:
+        RunFormatError: the file is damaged, or of other samples.
+    """
+    return _kept(run, FEATURES)
+
+
+def keep_embeddings(root: Place, embedded: Float32[np.ndarray, "sample feature"]) -> None:
+    """Row i is the text of the sample with the i-th id.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    _keep(root, EMBEDDINGS, embedded)
+
+
+def kept_embeddings(run: Run) -> Float32[np.ndarray, "sample feature"] | None:
+    """What a sentence encoder read, or None where nothing was kept.
+
+    Raises:
+        RunFormatError: the file is damaged, or of other samples.
+    """
+    return _kept(run, EMBEDDINGS)
+
+
+def keep_duplicates(root: Place, pairs: pd.DataFrame) -> None:
+    """Pairs of sample ids with their distances.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    table = pa.Table.from_pandas(pairs[PAIRS.names], schema=PAIRS, preserve_index=False)
+    with whole_file(root / DUPLICATES, within=root) as half:
+        pq.write_table(table, half, compression="zstd")
+
+
+def kept_duplicates(run: Run) -> pd.DataFrame | None:
+    """Pairs, the nearest first; None where none were looked for.
+
+    Raises:
+        RunFormatError: the file is damaged, or of other samples.
+    """
+    file = run.path / DUPLICATES
+    if not file.is_file():
+        return None
+    found: pd.DataFrame = read_table(file, run.run_id, PAIRS, columns=PAIRS.names).to_pandas()
+    if not found[["sample_a", "sample_b"]].isin(run.sample_ids).all(axis=None):
+        raise _damaged(file, "samples that the run does not have")
+    return found
+
+
+def _keep(root: Place, name: str, rows: Float[np.ndarray, "sample feature"]) -> None:
+    with whole_file(root / name, within=root) as half, half.open("wb") as stream:
+        np.save(stream, rows, allow_pickle=False)
+
+
+def _kept(run: Run, name: str) -> Float32[np.ndarray, "sample feature"] | None:
+    file = run.path / name
+    if not file.is_file():
+        return None
+    try:
+        with file.open("rb") as stream:
+            found: Any = np.load(stream, allow_pickle=False)
+    except Exception as error:  # whatever numpy makes of a damaged file
+        raise _damaged(file, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim != 2:
+        raise _damaged(file, f"no matrix of numbers: {type(found).__name__}")
+    if len(found) != len(run.sample_ids):
+        raise _damaged(file, f"{len(found)} rows for {len(run.sample_ids)} samples")
+    if not np.isfinite(found).all():
+        raise _damaged(file, "NaN or infinity")
+    return np.asarray(found, dtype=np.float32)
+
+
+def _damaged(file: Place, found: str) -> RunFormatError:
+    return RunFormatError(expected=f"{file} as an audit wrote it", found=found, todo="Delete the file, or audit again.")
