@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).parents[1]
-
+from tests import ROOT
 
 FRAMEWORKS = {
     "lightning_training": ("lightning", "lightning"),

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.analyses.harmful import REASONS, most_trusted_rival
 from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store import Run
 from gwa_attrib.store.kept import keep_duplicates, keep_features, kept_duplicates, kept_features
+from tests.small_runs import blobs, record_run
 
 SAMPLES = 240
 

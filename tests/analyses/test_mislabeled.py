@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-from analyses.synthetic import run_from_probabilities
 from gwa_attrib.analyses import rank
 from gwa_attrib.analyses.class_evidence import class_probabilities, find_consensus
 from gwa_attrib.analyses.error_count import ErrorCount, count_errors
@@ -16,6 +15,7 @@ from gwa_attrib.analyses.mislabeled import log_odds, noise_of
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store import RunWriter, open_run
 from gwa_attrib.store.new_run import new_info
+from tests.analyses.synthetic import run_from_probabilities
 
 
 def random_case(seed: int, epochs: int = 4, samples: int = 30, classes: int = 4):

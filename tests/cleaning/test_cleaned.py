@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from small_runs import blobs, record_run
 from torch.utils.data import DataLoader, TensorDataset
 
 import gwa_attrib as gwa
 from gwa_attrib.cleaning.decisions import decisions_of
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
+from tests.small_runs import blobs, record_run
 
 X, LABELS = blobs(60, 3, 6)
 ROWS, NEW = np.array([0, 1, 5, 59]), np.array([-1, 0, -1, 2])

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.cleaning.decisions import COLUMNS, EVEN, decisions_of
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
+from tests.small_runs import blobs, record_run
 
 NAMES = ["cat", "=1+1", "-1", 'he said "no", twice']
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
 from gwa_attrib.exporting.choices import DROP, choice_texts
 from gwa_attrib.store import Run
+from tests.small_runs import blobs, record_run
 
 NAMES = ["cat", "line\nbreak", "$dog", '"/><b>']
 TEXTS = choice_texts(NAMES)

@@ -12,8 +12,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import gwa_attrib as gwa
+from tests import ROOT
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 def photos(folder: Path, rows: range, wrong: int) -> None:

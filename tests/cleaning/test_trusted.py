@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from sklearn.metrics import average_precision_score
 
 import gwa_attrib as gwa
-from cleaning.test_verification import TRUTH, clouds
 from gwa_attrib.auditing.audited_model import audited_model
 from gwa_attrib.cleaning.evaluation_set import examination_of_test_set
 from gwa_attrib.errors import InputError, UnknownNameError
 from gwa_attrib.store import Run
+from tests.cleaning.test_verification import TRUTH, clouds
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ def test_what_cannot_be_verified_is_refused(run: Run, tmp_path: Path) -> None:
         gwa.verify(run, "drop", seeds=0)
     with pytest.raises(InputError, match="nonsense"):
         gwa.verify(run, "drop", truth="nonsense", seeds=1)
-    from small_runs import blobs, record_run
+    from tests.small_runs import blobs, record_run
 
     x, labels = blobs(60, 3, 6)
     with pytest.raises(NotRecordedError):

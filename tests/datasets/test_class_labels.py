@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import HOSTILE, refused
 
 from gwa_attrib.datasets.labels import class_labels, class_positions
+from tests.datasets.refused_data import HOSTILE, refused
 
 
 def objects(*values: object) -> np.ndarray:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_runs import blobs, record_run
 from torch.utils.data import TensorDataset
 
 import gwa_attrib as gwa
@@ -14,6 +13,7 @@ from gwa_attrib.datasets import LabeledData
 from gwa_attrib.datasets.same_samples import COMPARED, NOT_CHECKED, check_same_samples
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
+from tests.small_runs import blobs, record_run
 
 NAMES = ("cat", "dog", "1")
 SIZE = 600

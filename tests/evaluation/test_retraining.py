@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from attributors.problems import L2, fit, logistic
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -27,6 +26,7 @@ from gwa_attrib.evaluation import (
     retrain,
 )
 from gwa_attrib.scores import Scores
+from tests.attribution.problems import L2, fit, logistic
 
 WEIGHTS = np.random.default_rng(0).normal(size=(12, 3))
 

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from store import runs
 
 from gwa_attrib.errors import RunError, RunExistsError
 from gwa_attrib.files.whole import whole_file, whole_folder, write_text
 from gwa_attrib.store import open_run
 from gwa_attrib.store.schema import PartName
+from tests.store import written_runs as runs
 
 PLACES = pytest.mark.parametrize("of_a_run", [True, False])
 
@@ -139,7 +139,8 @@ for _ in range(40):
 
 def test_two_processes_export_one_run_while_a_third_reads(tmp_path: Path) -> None:
     import pandas as pd
-    from small_runs import blobs, record_run
+
+    from tests.small_runs import blobs, record_run
 
     run = record_run(tmp_path / "run", *blobs(500, 4, 20), "abcd")
     csv, parquet = (tmp_path / "run" / "exports" / f"issues.{suffix}" for suffix in ("csv", "parquet"))

@@ -2,12 +2,12 @@
 
 import math
 
-import oracles
 import pytest
 import torch
 import torch.nn.functional as F
 
 from gwa_attrib.functional import cross_entropy, head_alignment, margin, observe, residual, target_distribution
+from tests import oracles
 
 HUGE = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 0.0], [-1e4, -1e4, -1e4], [1e4, 1e4, 1e4]])
 

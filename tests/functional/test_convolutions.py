@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import properties
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from functional.cases import TOLERANCE
 from gwa_attrib.functional import chunking
 from gwa_attrib.functional.convolutions import (
     Geometry,
@@ -21,6 +19,8 @@ from gwa_attrib.functional.convolutions import (
     unfolded_gradient,
     windows,
 )
+from tests import properties
+from tests.functional.cases import TOLERANCE
 
 PLAIN = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)

@@ -1,15 +1,14 @@
 """The closed form of the head equals autograd on one sample at a time, and obeys the laws of a cosine."""
 
-import oracles
-import properties
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from functional.cases import TOLERANCE, HeadCase, head_cases
 from gwa_attrib.functional import HeadGradient, head_alignment, head_gradient, residual
+from tests import oracles, properties
+from tests.functional.cases import TOLERANCE, HeadCase, head_cases
 
 
 def _expected(case: HeadCase) -> HeadGradient:

@@ -2,7 +2,6 @@
 
 import math
 
-import properties
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gwa_attrib.functional.layer_alignment import group_gradient, sample_scales
+from tests import properties
 
 
 def gradients(seed: int, samples: int, sizes: list[int]) -> tuple[list[Tensor], list[Tensor]]:

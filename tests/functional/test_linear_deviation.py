@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functional.cases import HeadCase, head_cases
 from gwa_attrib.functional import linear_deviation
+from tests.functional.cases import HeadCase, head_cases
 
 ROUNDING = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float16: 1e-2}
 

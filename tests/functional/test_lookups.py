@@ -1,14 +1,14 @@
 """Gradients of a table of embeddings, and their norms, against a loop over the lookups."""
 
-import properties
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from functional.cases import TOLERANCE
 from gwa_attrib.functional.lookups import table_gradient, table_squared_norm
+from tests import properties
+from tests.functional.cases import TOLERANCE
 
 Case = tuple[int, int, Tensor, Tensor, Tensor]
 

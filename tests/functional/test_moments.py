@@ -2,8 +2,6 @@
 
 import math
 
-import oracles
-import properties
 import pytest
 import torch
 from hypothesis import given
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gwa_attrib.functional import Moments, gwa, moments
+from tests import oracles, properties
 
 cosines = st.floats(-1, 1, allow_subnormal=False).map(lambda x: round(x, 6))
 sets = st.lists(cosines, max_size=30)

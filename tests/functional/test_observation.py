@@ -2,15 +2,14 @@
 
 import math
 
-import oracles
-import properties
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functional.cases import TOLERANCE, HeadCase, head_cases
 from gwa_attrib.functional import Observation, el2n, margin, observe
+from tests import oracles, properties
+from tests.functional.cases import TOLERANCE, HeadCase, head_cases
 
 PLAIN = ("alignment", "dot", "grad_norm", "loss", "margin", "p_label", "el2n")
 

@@ -1,15 +1,15 @@
 """Sums of outer products over positions, and their norms, against the definition in plain loops."""
 
-import properties
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from functional.cases import TOLERANCE
 from gwa_attrib.functional import chunking, outer_products
 from gwa_attrib.functional.outer_products import gram_is_less_work, outer_gradient, outer_squared_norm
+from tests import properties
+from tests.functional.cases import TOLERANCE
 
 
 def by_definition(x: Tensor, delta: Tensor) -> Tensor:

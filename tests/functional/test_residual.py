@@ -1,14 +1,14 @@
 """The residual is the gradient of each sample's own cross-entropy with respect to its logits, as torch defines it."""
 
-import properties
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functional.cases import TOLERANCE, HeadCase, head_cases
 from gwa_attrib.functional import cross_entropy, residual, target_distribution
+from tests import properties
+from tests.functional.cases import TOLERANCE, HeadCase, head_cases
 
 
 def _loss(logits: torch.Tensor, case: HeadCase) -> torch.Tensor:

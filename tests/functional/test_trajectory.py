@@ -3,8 +3,6 @@
 import math
 from collections.abc import Callable
 
-import oracles
-import properties
 import pytest
 import torch
 from hypothesis import given
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gwa_attrib import functional as G
+from tests import oracles, properties
 
 of_values = {
     "average": (G.average, oracles.average),

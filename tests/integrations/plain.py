@@ -5,15 +5,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import loops
 import pytest
 import torch
 import torch.nn.functional as F
-from loops import SAMPLES, Classifier
 from torch import Tensor, nn
 
 from gwa_attrib.recording.begin import record
 from gwa_attrib.store import Run, open_run
+from tests import loops
+from tests.loops import SAMPLES, Classifier
 
 EPOCHS = 3
 

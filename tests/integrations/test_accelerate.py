@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import loops
 import pytest
 import torch
 import torch.nn.functional as F
-from loops import SAMPLES, Classifier
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
-from integrations.plain import needs, plain_run, plain_training, same_weights
+from tests import loops
+from tests.integrations.plain import needs, plain_run, plain_training, same_weights
+from tests.loops import SAMPLES, Classifier
 
 pytestmark = needs("accelerate", "hf")
 

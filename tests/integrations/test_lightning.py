@@ -4,18 +4,18 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import loops
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from loops import SAMPLES, Classifier, Told
 from torch import Tensor
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, RunExistsError, StepOrderError
 from gwa_attrib.store import inspect
-from integrations.plain import EPOCHS, needs, plain_run, same_weights
+from tests import loops
+from tests.integrations.plain import EPOCHS, needs, plain_run, same_weights
+from tests.loops import SAMPLES, Classifier, Told
 
 pytestmark = [
     needs("lightning", "lightning"),

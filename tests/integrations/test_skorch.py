@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import loops
 import pytest
 import torch
-from loops import SAMPLES, Classifier, Told
 from torch import nn
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, RunExistsError
-from integrations.plain import EPOCHS, needs, plain_run, same_weights
+from tests import loops
+from tests.integrations.plain import EPOCHS, needs, plain_run, same_weights
+from tests.loops import SAMPLES, Classifier, Told
 
 pytestmark = needs("skorch", "skorch")
 

@@ -12,8 +12,8 @@ import gwa_attrib as gwa
 from gwa_attrib.datasets.content import content_reader
 from gwa_attrib.errors import InputError, RunFormatError
 from gwa_attrib.store.kept_tokenizer import kept_tokenizer
-from integrations.plain import needs
-from integrations.test_transformers import recorded, tiny, trainer_of
+from tests.integrations.plain import needs
+from tests.integrations.test_transformers import recorded, tiny, trainer_of
 
 pytestmark = [needs("transformers", "hf"), pytest.mark.usefixtures("without_type_checks")]
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import loops
 import numpy as np
 import pytest
 import torch
@@ -12,7 +11,8 @@ import torch.nn.functional as F
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, LossMismatchError, RunExistsError
 from gwa_attrib.store import inspect
-from integrations.plain import needs, same_weights
+from tests import loops
+from tests.integrations.plain import needs, same_weights
 
 TEXTS, CLASSES = 20, 3
 # The data sets of `datasets` are none of torch's, which the types of the loaders say.

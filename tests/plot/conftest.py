@@ -3,10 +3,10 @@
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from report.hostile import EVIL, EVIL_METRIC, NAMES
-from small_runs import blobs, record_run
 
 from gwa_attrib.store import Run
+from tests.reporting.hostile import EVIL, EVIL_METRIC, NAMES
+from tests.small_runs import blobs, record_run
 
 
 @pytest.fixture(scope="session")

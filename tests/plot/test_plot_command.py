@@ -5,9 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from small_runs import blobs, record_run
-
 from gwa_attrib.store import Run
+from tests.small_runs import blobs, record_run
 
 
 def called(*words: object) -> subprocess.CompletedProcess[str]:

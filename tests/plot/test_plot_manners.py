@@ -15,8 +15,6 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from report.hostile import EVIL
-from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.display.legible import legible, visible
@@ -24,6 +22,8 @@ from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
 from gwa_attrib.plot import canvas
 from gwa_attrib.reporting import wording
 from gwa_attrib.store import Run
+from tests.reporting.hostile import EVIL
+from tests.small_runs import blobs, record_run
 
 REMOVAL = pd.DataFrame({"method": [*EVIL, "_hidden"], "share": 0.1, "change": 0.1, "low": 0.0, "high": 0.2})
 PICTURES: dict[str, Callable[..., Axes]] = {

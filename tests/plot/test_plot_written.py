@@ -7,11 +7,11 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 from PIL import Image
-from small_runs import blobs, record_run
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, RunError
 from gwa_attrib.store import Run
+from tests.small_runs import blobs, record_run
 
 OF_A_RUN = ["alignments", "trajectories", "data_map", "noise_matrix", "stopping", "label_scores"]
 

@@ -17,7 +17,7 @@ from gwa_attrib.evaluation.verification import Verification
 from gwa_attrib.store import Run, open_run
 from gwa_attrib.store.kept import keep_duplicates, keep_features
 from gwa_attrib.store.schema import LAYER_SCHEMA, PartName
-from store import runs
+from tests.store import written_runs as runs
 
 SAMPLES = 6
 NUMBERS: list[Any] = [-1, 0, 1, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63), 10**30, 1e308, -0.0, 1e400, True]

@@ -16,8 +16,9 @@ import pytest
 from gwa_attrib.errors import RunError
 from gwa_attrib.store import Run, RunWriter, inspect, open_run
 from gwa_attrib.store.schema import PartName
-from store import crashes, runs
-from store.crashes import train_epochs
+from tests.store import crashes
+from tests.store import written_runs as runs
+from tests.store.crashes import train_epochs
 
 KILLS = int(os.environ.get("GWA_KILLS", "40"))
 """More of them: ``GWA_KILLS=200 python -m pytest tests/store/test_crashes.py -k very_many``."""

@@ -8,7 +8,7 @@ import pytest
 
 from gwa_attrib.errors import NotARunError, RunFormatError
 from gwa_attrib.store import Run, inspect, open_run
-from store import runs
+from tests.store import written_runs as runs
 
 
 @pytest.fixture

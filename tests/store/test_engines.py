@@ -14,8 +14,8 @@ import pytest
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
 from gwa_attrib.store.schema import PartName
-from store import runs
-from store.engines import ALL, ENGINES, collected
+from tests.store import written_runs as runs
+from tests.store.engines import ALL, ENGINES, collected
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "pandas": lambda folder: pd.read_parquet(folder),

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import oracles
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -14,7 +13,8 @@ from hypothesis import strategies as st
 from gwa_attrib.store import inspect, open_run
 from gwa_attrib.store.schema import PartName
 from gwa_attrib.store.summaries import COLUMNS, epoch_frame, epoch_row, summary_of, sums_of
-from store import runs
+from tests import oracles
+from tests.store import written_runs as runs
 
 alignments = st.lists(st.one_of(st.just(math.nan), st.floats(-1, 1).map(lambda x: round(x, 4))), max_size=12)
 

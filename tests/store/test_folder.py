@@ -12,7 +12,7 @@ from gwa_attrib.store.checkpoints import checkpoints, save_checkpoint
 from gwa_attrib.store.new_run import new_info
 from gwa_attrib.store.schema import SIGNALS, PartName
 from gwa_attrib.store.writer import RunWriter
-from store import runs
+from tests.store import written_runs as runs
 
 
 def overwrite(path: Path) -> RunWriter:

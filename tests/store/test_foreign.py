@@ -16,7 +16,7 @@ from gwa_attrib.errors import RunError, RunFormatError, UntrustedModelError
 from gwa_attrib.store import Run, inspect, open_run
 from gwa_attrib.store.kept import kept_features
 from gwa_attrib.store.schema import PartName
-from store.mutations import base_run
+from tests.store.mutations import base_run
 
 
 @pytest.fixture

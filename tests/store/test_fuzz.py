@@ -26,7 +26,7 @@ from gwa_attrib.errors import GWAError
 from gwa_attrib.evaluation.verification import kept_verification
 from gwa_attrib.store import Run, inspect, open_run
 from gwa_attrib.store.kept import kept_duplicates, kept_features
-from store import mutations
+from tests.store import mutations
 
 INPUTS = int(os.environ.get("GWA_FUZZ", "100"))
 SECONDS = 20

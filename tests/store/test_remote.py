@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import loops
 import numpy as np
 import pytest
 import torch
-from loops import SAMPLES, Classifier
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, MissingDependencyError, RunError, RunExistsError
 from gwa_attrib.files.places import place
 from gwa_attrib.store import Run, inspect, open_run
 from gwa_attrib.store.compaction import compact
+from tests import loops
+from tests.loops import SAMPLES, Classifier
 
 upath = pytest.importorskip("upath", reason="needs the extra remote")
 ADDRESS = "memory://bucket/run"

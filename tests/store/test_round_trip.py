@@ -16,7 +16,7 @@ from gwa_attrib.store import open_run
 from gwa_attrib.store.compaction import compact
 from gwa_attrib.store.schema import FLOAT_SIGNALS, PartName
 from gwa_attrib.store.writer import by_sample
-from store import runs
+from tests.store import written_runs as runs
 
 SIGNALS = (*FLOAT_SIGNALS, "learning_rate")
 
