@@ -25,14 +25,14 @@ import pandas as pd
 from cleaning_figures import write_report
 
 import gwa_attrib as gwa
-from gwa_attrib.auditing.audited_model import audited_model
+from gwa_attrib.auditing.audited_model import load_audited_model
 from gwa_attrib.cleaning import decide
 from gwa_attrib.cleaning.decisions import EVEN, Auto
 from gwa_attrib.cleaning.retrain import AS_IT_IS, DECIDED, RANDOM, Retrained, retrain_with
 from gwa_attrib.comparison.libraries import baselines
 from gwa_attrib.datasets.flip import flip_labels
 from gwa_attrib.datasets.readers.built_in import DEFAULT_FOLDER, read_idx
-from gwa_attrib.evaluation.paired import mean_of_both
+from gwa_attrib.evaluation.intervals import mean_of_both
 from gwa_attrib.files.whole import whole_file
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
@@ -70,7 +70,7 @@ def noisyag(folder: str, work: Path) -> Data:
 
 
 def embedded(texts: pd.Series, file: Path) -> Array:
-    from gwa_attrib.datasets.encoding.embed_text import embed_texts
+    from gwa_attrib.datasets.encoding.texts import embed_texts
 
     if not file.exists():
         np.save(file, embed_texts(texts.to_numpy().astype(str)))
@@ -121,7 +121,7 @@ def rankings(run: Run) -> Iterator[tuple[str, Scores, float]]:
     ours = gwa.rank(run, "mislabeled")
     yield "ours", ours, time.perf_counter() - began
     began = time.perf_counter()
-    found = baselines["confident_learning"](audited_model(run))
+    found = baselines["confident_learning"](load_audited_model(run))
     seconds = time.perf_counter() - began + found.meta["seconds_before"]
     names = np.asarray(run.class_names, dtype=object)
     columns = {**found.columns, "predicted_label": names[found.columns["predicted_label"]]}

@@ -178,7 +178,7 @@ def _cifar10n(cell: Cell, sources: Sources, _: Path) -> Read:
 def _noisyag(_: Cell, sources: Sources, work: Path) -> Read:
     import pandas as pd
 
-    from gwa_attrib.datasets.encoding.embed_text import embed_texts
+    from gwa_attrib.datasets.encoding.texts import embed_texts
 
     frame = pd.read_parquet(str(sources.noisyag))
     stored = work / "noisyag-embeddings.npy"

@@ -144,7 +144,7 @@ def tables(noisyag: Path | None) -> dict[str, Table]:
     wrong = rng.random(len(truth)) < WRONG
     found = {"digits": (x, np.where(wrong, (truth + rng.integers(1, 10, len(truth))) % 10, truth), wrong)}
     if noisyag is not None:
-        from gwa_attrib.datasets.encoding.embed_text import embed_texts
+        from gwa_attrib.datasets.encoding.texts import embed_texts
 
         frame = pd.read_parquet(noisyag)
         embeddings = embed_texts(frame["text"].to_numpy().astype(str))

@@ -10,8 +10,18 @@ from torch import Tensor
 
 from gwa_attrib.analyses.epoch_weights import epoch_weights
 from gwa_attrib.analyses.noise_matrix import noise_matrix
-from gwa_attrib.analyses.probabilities import PART, SIGNALS, believed, blocks, labels_of, pooled, summed, view_of, views
-from gwa_attrib.analyses.trajectories import Recorded
+from gwa_attrib.analyses.probabilities import (
+    PART,
+    SIGNALS,
+    Recorded,
+    believed,
+    blocks,
+    labels_of,
+    pooled,
+    summed,
+    view_of,
+    views,
+)
 
 LEARNT_FROM, CELLS = 20_000, 10_000_000
 """How many samples, and how many of their class probabilities, weights and noise matrix are estimated from at most."""

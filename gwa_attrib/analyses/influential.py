@@ -10,8 +10,8 @@ from gwa_attrib.analyses.registry import analyses, scores_of
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.functional.norm_growth import Steps, growth_of_observations, steps_of
 from gwa_attrib.scores import Scores
-from gwa_attrib.store.dense import positions
 from gwa_attrib.store.run import Run
+from gwa_attrib.store.tables import positions
 
 COLUMNS = ("sample_id", "step", "dot", "alignment", "grad_norm", "learning_rate")
 

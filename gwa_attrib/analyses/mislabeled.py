@@ -1,16 +1,21 @@
-"""Which labels are probably wrong: the default ranking."""
+"""Which labels are probably wrong, the default ranking, and how many they are: a count between a strict and a lax one.
 
+A run has no truth to calibrate against, so the interval of the count is no confidence interval: it is what the count
+becomes when twenty to one is asked for, one way and the other, and wide where the model itself is often unsure. How
+often it held where the truth is known is in `docs/detection.md`.
+"""
+
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gwa_attrib.analyses.class_evidence import Consensus, class_probabilities, find_consensus
-from gwa_attrib.analyses.error_count import count_errors, is_issue
+from gwa_attrib.analyses.probabilities import Recorded
 from gwa_attrib.analyses.registry import analyses, class_name_column, scores_of
-from gwa_attrib.analyses.trajectories import Recorded
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.run import Run
 
@@ -112,3 +117,34 @@ def log_odds(
     odds += margin * (best - own)
     anew = (best > own / SEEN) | (odds > 0)
     return odds, torch.where(odds.isnan(), -1, torch.where(anew, other, given))
+
+
+SURE = 20.0
+"""Odds against a label from which it counts for `low`; odds for it up to which it counts for `high`."""
+ERRORS = 1.64
+"""Standard errors of a count (Poisson) by which the interval is widened."""
+
+
+@dataclass(frozen=True)
+class ErrorCount:
+    """Estimated number of wrong labels."""
+
+    count: int
+    """Samples with the odds against their label: a label score below 1/2."""
+    low: int
+    """Those with odds of twenty to one against the label; less the sampling error of that number."""
+    high: int
+    """All but those with odds of twenty to one for the label; and the sampling error of that number."""
+
+
+def count_errors(log_odds: Float[np.ndarray, " sample"]) -> ErrorCount:
+    """Count the samples by their log-odds against the given label; NaN (never seen) counts for nothing."""
+    count, strict, lax = (int(np.sum(log_odds > np.log(odds))) for odds in (1.0, SURE, 1 / SURE))
+    low = max(0, int(strict - ERRORS * np.sqrt(strict)))
+    high = min(int(np.sum(~np.isnan(log_odds))), int(np.ceil(lax + ERRORS * np.sqrt(lax))))
+    return ErrorCount(count, low, high)
+
+
+def is_issue(log_odds: Float[np.ndarray, " sample"]) -> Bool[np.ndarray, " sample"]:
+    """The samples that make up `ErrorCount.count`."""
+    return np.asarray(log_odds > 0)

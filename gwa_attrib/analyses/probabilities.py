@@ -1,6 +1,7 @@
 """What the model said of each sample in each epoch, as class probabilities."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,8 +9,36 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gwa_attrib.analyses.trajectories import Recorded
+from gwa_attrib.store.run import Run
 from gwa_attrib.store.writer import ROW_GROUP
+
+Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """Columns of every epoch, as `Run.by_epoch` gives them."""
+
+    labels: Int[np.ndarray, " sample"]
+    """Given labels, numbers of classes."""
+    class_names: Sequence[Any]
+    epochs: Sequence[Columns]
+    """`p_label`, `alignment` ``[sample]``; `top_class`, `top_prob` ``[sample, top]``."""
+
+    @property
+    def epoch_numbers(self) -> tuple[int, ...]:
+        """Numbers of the epochs, ascending."""
+        return tuple(range(len(self.epochs)))
+
+    def by_epoch(self, *names: str, rows: slice = slice(None)) -> Iterator[tuple[int, Columns]]:
+        """Epoch after epoch, those columns of those samples; nothing is copied."""
+        for number, columns in enumerate(self.epochs):
+            yield number, {name: columns[name][rows] for name in names}
+
+
+Recorded = Run | Trajectories
+"""Either: what finds wrong labels reads both alike."""
+
 
 SIGNALS = ("p_label", "top_class", "top_prob")
 FLOOR, FLOOR_OF_ALL = 1e-3, 1e-2

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from gwa_attrib.analyses.mislabeled import mislabeled
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.functional.trajectory import average
-from gwa_attrib.neighbours.features import checked_features
+from gwa_attrib.neighbours.outliers import checked_features
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.kept import kept_features
 from gwa_attrib.store.run import Run

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from gwa_attrib.auditing.models import build_model, trusted_model
-from gwa_attrib.auditing.pipeline import read_again
 from gwa_attrib.auditing.training import Plan, seeded, train_plainly
 from gwa_attrib.datasets import encode
+from gwa_attrib.datasets.again import read_again
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.files.places import local
-from gwa_attrib.store.checkpoints import checkpoints
+from gwa_attrib.store.kept import checkpoints
 from gwa_attrib.store.kept import kept_embeddings
 from gwa_attrib.store.run import Run
 
@@ -67,7 +67,7 @@ class AuditedModel:
             return torch.cat([model(part) for part in torch.split(inputs, BATCH)])
 
 
-def audited_model(run: Run) -> AuditedModel:
+def load_audited_model(run: Run) -> AuditedModel:
     """Rebuilt from the run.
 
     Raises:

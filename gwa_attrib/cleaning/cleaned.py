@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from gwa_attrib.cleaning.copies import Copied
 from gwa_attrib.cleaning.decisions import Decisions
+from gwa_attrib.datasets.messages import listed, shown
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
 
@@ -62,9 +63,7 @@ class Cleaned:
         Raises:
             InputError: no such column, fewer rows than samples, or labels that are not the run's.
         """
-        from gwa_attrib.cleaning.huggingface import cleaned_dataset
-
-        return cleaned_dataset(self, dataset, label_column)
+        return _cleaned_huggingface(self, dataset, label_column)
 
 
 class CleanedDataset(Dataset[Any]):
@@ -130,3 +129,45 @@ def clean(run: Run, decisions: Decisions) -> Cleaned:
     if not left.any():
         raise InputError(expected="some samples to be left", found="all of them dropped", todo="Drop fewer samples.")
     return Cleaned(run.sample_ids[left], labels[left], given[left], run.class_names, len(left))
+
+
+def _cleaned_huggingface(cleaned: Cleaned, dataset: Any, label_column: str) -> Any:
+    """See `Cleaned.to_huggingface`."""
+    if label_column not in dataset.column_names:
+        raise InputError(
+            expected=f"a column {shown(label_column)} with labels",
+            found=f"columns {listed(dataset.column_names)}",
+            todo="Name it: to_huggingface(dataset, label_column=...).",
+        )
+    if len(dataset) != cleaned.samples:
+        raise InputError(
+            expected=f"the data set of the run, with {cleaned.samples} rows",
+            found=f"{len(dataset)}",
+            todo="Pass the data set that the run was recorded on.",
+        )
+    left = dataset.select(cleaned.sample_ids)
+    labels = left[label_column][:]
+    written = _as_written(labels, cleaned, label_column)
+    for row in np.flatnonzero(cleaned.labels != cleaned.given):
+        labels[row] = written[cleaned.labels[row]]
+    feature = left.features[label_column]
+    return left.remove_columns(label_column).add_column(label_column, labels, feature=feature)
+
+
+def _as_written(labels: list[Any], cleaned: Cleaned, label_column: str) -> list[Any]:
+    """How each class is written in the column: by its number, its name, or a number that is its name."""
+    names = cleaned.class_names
+    forms: list[list[Any]] = [list(range(len(names))), list(names)]
+    if all(name.isdecimal() for name in names):
+        forms.append([int(name) for name in names])
+    seen = np.flatnonzero(cleaned.given >= 0)
+    for form in forms:
+        if all(labels[row] == form[cleaned.given[row]] for row in seen):
+            return form
+    row = next(row for row in seen if labels[row] not in (form[cleaned.given[row]] for form in forms))
+    raise InputError(
+        expected=f"the labels of the run in {shown(label_column)}, {shown(names[cleaned.given[row]])} in row "
+        f"{cleaned.sample_ids[row]}",
+        found=shown(labels[row]),
+        todo="Pass the data set that the run was recorded on, as it was then.",
+    )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gwa_attrib.auditing.pipeline import source_as_read
 from gwa_attrib.cleaning.cleaned import Cleaned, clean
 from gwa_attrib.cleaning.copies import Copied, Source, copies
 from gwa_attrib.cleaning.decisions import Auto, Decisions, decide
 from gwa_attrib.cleaning.decisions_file import read_decisions
+from gwa_attrib.datasets.again import source_as_read
 from gwa_attrib.datasets.flip import BEFORE_FLIP
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_positions

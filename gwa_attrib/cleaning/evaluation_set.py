@@ -10,8 +10,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gwa_attrib.auditing.audited_model import AuditedModel
-from gwa_attrib.auditing.pipeline import read_again
 from gwa_attrib.datasets import LabeledData, class_positions, embed, encode, load
+from gwa_attrib.datasets.again import read_again
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.evaluation import held_out, verified_labels
 from gwa_attrib.store import Run

@@ -11,8 +11,7 @@ import numpy as np
 from gwa_attrib.cleaning.decisions import Decisions, decisions_of
 from gwa_attrib.datasets.messages import listed, shown
 from gwa_attrib.errors import InputError
-from gwa_attrib.exporting.choices import DROP, choice_texts
-from gwa_attrib.exporting.label_studio import CONTROL
+from gwa_attrib.exporting.label_studio import CONTROL, DROP, choice_texts
 from gwa_attrib.store import Run
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from gwa_attrib.auditing.audited_model import AuditedModel, audited_model
+from gwa_attrib.auditing.audited_model import AuditedModel, load_audited_model
 from gwa_attrib.cleaning.cleaned import Cleaned, clean
 from gwa_attrib.cleaning.decisions import Decisions
 from gwa_attrib.cleaning.evaluation_set import Examination, examination, share_right
@@ -42,7 +42,7 @@ def retrain_with(
     if seeds < 1:
         raise InputError(expected="at least one training of each", found=f"{seeds} seeds", todo="Pass seeds=5.")
     cleaned = clean(run, decisions)
-    model = audited_model(run)
+    model = load_audited_model(run)
     asking = examination(run, model, test, truth)
     plan = _Plan(run, model, asking, cleaned)
     names = {(arm, seed): plan.name(arm, seed) for seed in range(seeds) for arm in ARMS}

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from gwa_attrib.analyses import rank
 from gwa_attrib.attribution import attribute
-from gwa_attrib.auditing.audited_model import audited_model
+from gwa_attrib.auditing.audited_model import load_audited_model
 from gwa_attrib.cleaning.evaluation_set import examination_of_test_set
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
@@ -41,7 +41,7 @@ def harmful(run: Run | str | Path, trusted: str | Path, *, method: str = "influe
     """
     opened = run if isinstance(run, Run) else open_run(run)
     alone = rank(opened, "harmful")
-    model = audited_model(opened)
+    model = load_audited_model(opened)
     asking = examination_of_test_set(opened, str(trusted))
     if not len(asking.asked):
         raise InputError(

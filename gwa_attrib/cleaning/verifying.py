@@ -8,7 +8,7 @@ import pandas as pd
 from gwa_attrib.cleaning.cleaned_copy import as_decisions
 from gwa_attrib.cleaning.decisions import Auto, Decisions
 from gwa_attrib.cleaning.retrain import AS_IT_IS, DECIDED, RANDOM, Retrained, retrain_with
-from gwa_attrib.evaluation.paired import mean_of_both
+from gwa_attrib.evaluation.intervals import mean_of_both
 from gwa_attrib.evaluation.verification import BY_CLASS, CHANGE, Verification
 from gwa_attrib.store import Run, open_run
 

@@ -20,7 +20,7 @@ def say_next(run: "Run", name: str, copy: Path, decided: Sequence[object]) -> No
         decided: The options of `verify` for the same decisions.
     """
     from gwa_attrib.datasets.loading import choose_reader
-    from gwa_attrib.store.checkpoints import is_finished
+    from gwa_attrib.store.kept import is_finished
 
     config = run.info["config"]
     reader = choose_reader(config["data"])[0].name

@@ -2,7 +2,6 @@
 
 import gwa_attrib.datasets.readers.built_in
 import gwa_attrib.datasets.readers.csv_file
-import gwa_attrib.datasets.readers.digits
 import gwa_attrib.datasets.readers.image_folder
 import gwa_attrib.datasets.readers.npz
 import gwa_attrib.datasets.readers.parquet_file  # noqa: F401  (importing a reader registers it)

@@ -6,12 +6,11 @@ from gwa_attrib.evaluation.counterfactuals import (
     leave_one_out_correlation,
     linear_datamodeling_score,
 )
-from gwa_attrib.evaluation.hold_out import held_out
 from gwa_attrib.evaluation.intervals import mislabel_differences, mislabel_intervals
 from gwa_attrib.evaluation.metrics import mislabel_metrics
 from gwa_attrib.evaluation.removals import subset_removal
 from gwa_attrib.evaluation.retraining import all_but_one, half_subsets, retrain, retrain_each
-from gwa_attrib.evaluation.truth import score_against, verified_labels
+from gwa_attrib.evaluation.truth import held_out, score_against, verified_labels
 
 __all__ = [
     "all_but_one",

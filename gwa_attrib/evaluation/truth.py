@@ -1,4 +1,4 @@
-"""Verified labels: the truth that a ranking is scored against, and that never enters it."""
+"""Verified labels: the truth that a ranking is scored against, and that never enters it; samples held out to ask."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -54,3 +54,24 @@ def _text(value: Any) -> str:
     """As class names are written: whole numbers without a fraction."""
     whole = isinstance(value, float | np.floating) and float(value).is_integer()
     return str(int(value)) if whole else str(value)
+
+
+HELD_OUT = 0.2
+"""Share of the samples whose label can be trusted that are held out."""
+
+
+def held_out(labels: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Positions, ascending: a fifth of the samples with a label (negative: none), always the same.
+
+    Raises:
+        InputError: too few of them.
+    """
+    known = np.flatnonzero(labels >= 0)
+    asked = np.sort(np.random.default_rng(0).permutation(known)[: round(HELD_OUT * len(known))])
+    if not len(asked):
+        raise InputError(
+            expected="at least three samples with a verified label, to hold some of them out",
+            found=f"{len(known)}",
+            todo="Verify more labels, or measure on a test set.",
+        )
+    return asked

@@ -4,7 +4,8 @@ back."""
 import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,13 +13,48 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
+from gwa_attrib._version import __version__
+from gwa_attrib.datasets.messages import printable, shown
 from gwa_attrib.errors import InputError
-from gwa_attrib.exporting.choices import DROP, choice_texts
 from gwa_attrib.exporting.contents import Contents, Kind, contents_of, plain
 from gwa_attrib.exporting.registry import Exported, exports
 from gwa_attrib.exporting.request import Request
 from gwa_attrib.files.whole import whole_folder, write_text
-from gwa_attrib.store.kept_tokenizer import kept_tokenizer
+from gwa_attrib.store.kept import kept_tokenizer
+
+DROP = "drop / unclear"
+"""The choice for a sample that should leave the data set."""
+
+
+def choice_texts(class_names: Sequence[str]) -> tuple[str, ...]:
+    """A text for each class that survives XML, a browser and Label Studio, and that no other class has.
+
+    Plain names stay as they are. Otherwise control characters are escaped, outer spaces are cut, and a dollar sign,
+    with which Label Studio begins the name of a column of the task, is written in full width. Names that are alike
+    after this get a number, in the order of the classes, so that the same names always give the same texts.
+
+    Raises:
+        InputError: two classes have the same name.
+    """
+    if len(set(class_names)) < len(class_names):
+        twice = next(name for name in class_names if list(class_names).count(name) > 1)
+        raise InputError(
+            expected="class names that differ", found=f"{shown(twice)} twice", todo="Record the run with other names."
+        )
+    texts = [_shown(name) for name in class_names]
+    own = {name for name, text in zip(class_names, texts, strict=True) if name == text != DROP}
+    taken = {DROP, *own}
+    for i, (name, text) in enumerate(zip(class_names, texts, strict=True)):
+        if name not in own:
+            free = (f"{text} ({number})" for number in count(2))
+            texts[i] = text if text not in taken else next(other for other in free if other not in taken)
+            taken.add(texts[i])
+    return tuple(texts)
+
+
+def _shown(name: str) -> str:
+    return printable(name).strip().replace("$", "＄") or "(empty)"
+
 
 CONTROL, OBJECT = "label", "sample"
 """Names of the choices and of what is looked at, in the labeling configuration."""
@@ -70,8 +106,6 @@ def labeling_config(kind: Kind, class_names: tuple[str, ...]) -> str:
 
 
 def _tasks(request: Request, frame: pd.DataFrame, show: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-    from gwa_attrib import __version__
-
     names = request.run.class_names
     text = dict(zip(names, choice_texts(names), strict=True))
     model = f"gwa_attrib {__version__} {request.scores.method} {request.run.info['run_id']}"

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.exporting.contents import contents_of
+from gwa_attrib.exporting.issues import issue_table
 from gwa_attrib.exporting.registry import Exported, exports
 from gwa_attrib.exporting.request import Request
-from gwa_attrib.files.tables import issue_table, write_frame
+from gwa_attrib.files.tables import write_frame
 
 
 @exports.register("csv", source="RFC 4180")

@@ -10,7 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.neighbours.features import Matrix, checked_features
+from gwa_attrib.neighbours.outliers import Matrix, checked_features
 
 NEAR = 0.15
 """Of the median distance to the nearest neighbour: closer samples are near-duplicates."""

@@ -11,8 +11,8 @@ from gwa_attrib.analyses.probabilities import SIGNALS
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.dense import positions, scatter_mean
-from gwa_attrib.store.run import no_epoch
+from gwa_attrib.store.tables import positions, scatter_mean
+from gwa_attrib.store.tables import no_epoch
 
 Column = np.ndarray[Any, np.dtype[Any]]
 ISSUE = "is_label_issue"
@@ -26,7 +26,7 @@ def opened(run: Run | str | Path) -> Run:
     """
     found = run if isinstance(run, Run) else open_run(run)
     if not found.epoch_numbers:
-        raise no_epoch(found)
+        raise no_epoch(found.path)
     return found
 
 

@@ -14,10 +14,10 @@ from gwa_attrib.reporting.sections import BACKGROUND, SECTIONS
 from gwa_attrib.reporting.source_data import data_for, left_out, refuse_poorer, tokenizer_for, truth_of
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.run import no_epoch
+from gwa_attrib.store.tables import no_epoch
 
 
-def build(
+def build_page(
     run: Run | str | Path,
     path: str | Path | None,
     *,
@@ -37,7 +37,7 @@ def build(
         )
     target = local(run.path, "the report") / "report.html" if path is None else local(path, "the report")
     if not run.epoch_numbers:
-        raise no_epoch(run)
+        raise no_epoch(run.path)
     chosen = rank(run, "mislabeled") if scores is None else scores
     shown, about = data_for(run, data, chosen)
     decoding, unread = tokenizer_for(run, shown, tokenizer)

@@ -14,7 +14,7 @@ from gwa_attrib.errors import InputError, MissingDependencyError, RunFormatError
 from gwa_attrib.evaluation import score_against, verified_labels
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
-from gwa_attrib.store.kept_tokenizer import kept_tokenizer
+from gwa_attrib.store.kept import kept_tokenizer
 
 SHOWS_SAMPLES = '<meta name="gwa-attrib-shows" content="samples">'
 """In the head of a report that shows pictures, texts or values."""

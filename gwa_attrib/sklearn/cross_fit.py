@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils.validation import has_fit_parameter
 
-from gwa_attrib.analyses.trajectories import Trajectories
+from gwa_attrib.analyses.probabilities import Trajectories
 from gwa_attrib.errors import InputError
 from gwa_attrib.sklearn.linear_head import of_probabilities
 

@@ -11,14 +11,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state, get_tags
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from gwa_attrib.analyses.error_count import count_errors, is_issue
-from gwa_attrib.analyses.mislabeled import judge, label_score, noise_of
-from gwa_attrib.analyses.trajectories import Trajectories
+from gwa_attrib.analyses.mislabeled import count_errors, is_issue, judge, label_score, noise_of
+from gwa_attrib.analyses.probabilities import Trajectories
 from gwa_attrib.errors import InputError
 from gwa_attrib.sklearn.cross_fit import out_of_fold
-from gwa_attrib.sklearn.labels import encoded
 from gwa_attrib.sklearn.linear_head import plan_for, record_head
-from gwa_attrib.sklearn.rows import standardised
+from gwa_attrib.sklearn.rows import encoded, standardised
 
 HELD = 1 << 22
 """Class probabilities held at a time while the rows are judged."""

@@ -1,11 +1,15 @@
-"""Rows of a table as standardised float32 tensors, a batch at a time: the table itself is never copied."""
+"""Rows of a table as standardised float32 tensors, a batch at a time (the table is never copied), and their labels."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-from jaxtyping import Float32, Float64, Int, Shaped
-from sklearn.preprocessing import StandardScaler
+from jaxtyping import Float32, Float64, Int, Int64, Shaped
+from sklearn.preprocessing import LabelEncoder, StandardScaler
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
 from torch import Tensor
 
 from gwa_attrib.errors import InputError
@@ -52,3 +56,30 @@ def standardised(table: Shaped[np.ndarray, "sample feature"]) -> StandardisedRow
             todo="Divide X by a constant.",
         )
     return StandardisedRows(table, np.asarray(scaler.mean_), np.asarray(scaler.scale_))
+
+
+def encoded(y: Any) -> tuple[Shaped[np.ndarray, " class"], Int64[np.ndarray, " sample"]]:
+    """The classes, sorted, and the number of each label among them.
+
+    Raises:
+        ValueError: a label is missing, there is one class only, or labels are no classes (a measured quantity).
+    """
+    labels = column_or_1d(y, warn=True)
+    missing = np.flatnonzero(pd.isna(labels))
+    if len(missing):
+        raise InputError(
+            expected="a label for every row",
+            found=f"{len(missing)} missing, the first in row {missing[0]}",
+            todo="Leave these rows out.",
+        )
+    if len(labels):
+        check_classification_targets(labels)
+    encoder = LabelEncoder()
+    numbers = encoder.fit_transform(labels).astype(np.int64, copy=False)
+    if len(encoder.classes_) < 2:
+        raise InputError(
+            expected="labels of at least two classes",
+            found=f"one class, {encoder.classes_[0]!r}" if len(labels) else "no label",
+            todo="Pass more rows.",
+        )
+    return encoder.classes_, numbers

@@ -1,11 +1,10 @@
 """Measures of generalisation that need no validation set, one number per epoch, and rules that choose an epoch."""
 
-from gwa_attrib.stopping import needs_measures, of_trajectories, proxy_measures, rules
+from gwa_attrib.stopping import proxy_measures, rules
 from gwa_attrib.stopping.choice import Choice
-from gwa_attrib.stopping.choose import choices, choose_epoch
 from gwa_attrib.stopping.early_stopping import EarlyStopping
 from gwa_attrib.stopping.history import measure, proxies
-from gwa_attrib.stopping.rules import stopping_rules
+from gwa_attrib.stopping.rules import choices, choose_epoch, stopping_rules
 
 __all__ = [
     "Choice",
@@ -13,8 +12,6 @@ __all__ = [
     "choices",
     "choose_epoch",
     "measure",
-    "needs_measures",
-    "of_trajectories",
     "proxies",
     "proxy_measures",
     "rules",

@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from gwa_attrib._registry import Registry
 from gwa_attrib.errors import NotRecordedError
-from gwa_attrib.store.run import Run, no_epoch
+from gwa_attrib.store.run import Run
+from gwa_attrib.store.tables import no_epoch
 
 proxies = Registry("proxy")
 """`suspect` says which end is bad: "low" for a measure that should be large."""
@@ -51,7 +52,7 @@ def history_of(run: Run) -> History:
     """
     table = run.epochs()
     if not len(table):
-        raise no_epoch(run)
+        raise no_epoch(run.path)
     return History(table, run)
 
 

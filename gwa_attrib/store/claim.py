@@ -1,10 +1,11 @@
 """Whether a folder may become a run, and making room in it: an earlier run may be replaced, nothing else is touched."""
 
-from gwa_attrib.errors import RunExistsError
+from collections.abc import Iterable
+
+from gwa_attrib.errors import RunError, RunExistsError
 from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import TMP
-from gwa_attrib.store.checkpoints import checkpoint_epoch
-from gwa_attrib.store.deleting import delete, refuse_links
+from gwa_attrib.store.kept import checkpoint_epoch
 from gwa_attrib.store.schema import (
     CHECKPOINTS,
     DUPLICATES,
@@ -20,7 +21,7 @@ from gwa_attrib.store.schema import (
 )
 
 
-def claim(root: Place, *, overwrite: bool) -> None:
+def make_room(root: Place, *, overwrite: bool) -> None:
     """Make sure that a new run may be written to `root`; with `overwrite` by deleting the run that is there.
 
     Raises:
@@ -61,3 +62,33 @@ def _files_of_run(root: Place) -> list[Place]:
     halves = [path for path in (root / TMP).glob("*.*") if path.is_file()]
     beside = (FEATURES, EMBEDDINGS, DUPLICATES, TOKENIZER, VERIFICATION)
     return [*parts, *states, *halves, *(root / name for name in (*beside, SAMPLES_FILE, RUN_FILE))]
+
+
+def delete(files: Iterable[Place], *, what: str, todo: str) -> None:
+    """Delete in this order; a file that is gone already is no error.
+
+    Raises:
+        RunError: one cannot be deleted; `what` says of what it is, `todo` what helps.
+    """
+    try:
+        for file in files:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            expected=f"to be able to delete {what}", found=f"{type(error).__name__}: {error}", todo=todo
+        ) from error
+
+
+def refuse_links(root: Place) -> None:
+    """What a folder of the run leads to elsewhere is not the run's to delete.
+
+    Raises:
+        RunError: a folder is a link.
+    """
+    for name in (*FOLDERS, CHECKPOINTS, TMP):
+        if (root / name).is_symlink():
+            raise RunError(
+                expected=f"{root / name} to be a folder of the run, in which files are to be deleted",
+                found="a link to somewhere else",
+                todo="Remove the link, or choose another folder.",
+            )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import whole_file
 from gwa_attrib.store.checked import GROUPS_MARK, marked
-from gwa_attrib.store.deleting import delete
+from gwa_attrib.store.claim import delete
 from gwa_attrib.store.resumed import lacks_files
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.run_files import joined, open_parquet, parts, read_table

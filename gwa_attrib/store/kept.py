@@ -1,5 +1,7 @@
-"""What an audit keeps of where its samples lie: features under the head, embeddings of texts, near-duplicates."""
+"""What is kept beside a run: weights, features under the head, embeddings of texts, near-duplicates, a tokenizer."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,12 +10,46 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Float32
 
-from gwa_attrib.errors import RunFormatError
+from gwa_attrib.errors import MissingDependencyError, RunFormatError
 from gwa_attrib.files.places import Place
-from gwa_attrib.files.whole import whole_file
+from gwa_attrib.files.whole import whole_file, write_text
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.run_files import read_table
-from gwa_attrib.store.schema import DUPLICATES, EMBEDDINGS, FEATURES
+from gwa_attrib.store.schema import CHECKPOINTS, DUPLICATES, EMBEDDINGS, FEATURES, TOKENIZER
+
+_NAME = re.compile(r"epoch=([0-9]{5,})\.pt")
+
+
+def checkpoint_epoch(path: Place) -> int | None:
+    """Number of the epoch after which the weights were kept; None for another file."""
+    match = _NAME.fullmatch(path.name)
+    return int(match.group(1)) if match else None
+
+
+def save_checkpoint(root: Place, epoch: int, state: Mapping[str, Any]) -> Place:
+    """Keep a state dict, whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    import torch
+
+    target = root / CHECKPOINTS / f"epoch={epoch:05d}.pt"
+    with whole_file(target, within=root) as half:
+        torch.save(dict(state), half)
+    return target
+
+
+def is_finished(root: Place, info: Mapping[str, Any]) -> bool:
+    """Whether an audit has trained to its end and kept its model there, which training again needs."""
+    return "data" in info["config"] and info.get("status") == "complete" and bool(checkpoints(root))
+
+
+def checkpoints(root: Place) -> dict[int, Place]:
+    """Files by the number of the epoch, ascending. Load them with ``torch.load(file, weights_only=True)``."""
+    found = {checkpoint_epoch(path): path for path in (root / CHECKPOINTS).glob("*.pt")}
+    return {epoch: found[epoch] for epoch in sorted(epoch for epoch in found if epoch is not None)}
+
 
 PAIRS = pa.schema(
     [
@@ -113,3 +149,40 @@ def _kept(run: Run, name: str) -> Float32[np.ndarray, "sample feature"] | None:
 
 def _damaged(file: Place, found: str) -> RunFormatError:
     return RunFormatError(expected=f"{file} as an audit wrote it", found=found, todo="Delete the file, or audit again.")
+
+
+def keep_tokenizer(root: Place, text: str) -> None:
+    """Keep a tokenizer, as ``tokenizers.Tokenizer.to_str`` writes it.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    write_text(root / TOKENIZER, text, within=root)
+
+
+def kept_tokenizer(run: Run) -> Any:
+    """The ``tokenizers.Tokenizer`` of the run; None where none was kept.
+
+    Raises:
+        MissingDependencyError: one was kept, and the package tokenizers is not installed.
+        RunFormatError: the file is damaged.
+    """
+    file = run.path / TOKENIZER
+    if not file.is_file():
+        return None
+    try:
+        from tokenizers import Tokenizer
+    except ModuleNotFoundError as missing:
+        raise MissingDependencyError(
+            expected="the package tokenizers, to read token ids as text",
+            found="it is not installed",
+            todo="Run: pip install 'gwa-attrib[hf]'.",
+        ) from missing
+    try:
+        return Tokenizer.from_str(file.read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise RunFormatError(
+            expected=f"{file} as a training wrote it",
+            found=f"{type(error).__name__}: {error}",
+            todo="Delete the file, and pass tokenizer= to gwa.report.",
+        ) from error

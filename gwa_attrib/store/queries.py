@@ -1,6 +1,5 @@
 """A run in other engines: lazily, through narwhals, so that a query is written once.
 
-from gwa_attrib.files.places import Place
 import narwhals as nw
 frame = run.scan("duckdb")            # or "polars", "pyarrow"; "dask", "pyspark" past one machine
 frame.group_by("sample_id").agg(nw.col("margin").mean())
@@ -12,23 +11,34 @@ from typing import Any
 
 import narwhals as nw
 import pandas as pd
+import pyarrow as pa
 
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.files.places import Place, is_remote, let_read, place
 from gwa_attrib.store.checked import check_columns
-from gwa_attrib.store.run import Run, no_epoch, table_files
 from gwa_attrib.store.run_files import damaged, open_parquet, parts
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYERS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE, SpanName
+from gwa_attrib.store.tables import check_layer, no_epoch, table_files
 
 TABLES = (OBSERVATIONS, LAYERS, PROBE)
 ENGINES = ("duckdb", "polars", "pyarrow", "dask", "pyspark")
 Files = Sequence[str]
 
 
-def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
-    """All observations of the run (of repeated epochs the latest attempt) as a narwhals frame of the engine.
+def scan(
+    root: Place, run_id: str, layers: Sequence[str], engine: str, table: str, whole: Callable[[], pa.Table]
+) -> Any:
+    """Open all observations of a run (of repeated epochs the latest attempt) as a narwhals frame of the engine.
 
-    `table` may be "layers", the tidy table of the recorded layers, or "probe".
+    It is given what it needs of the run, and not the `Run`, which calls it.
+
+    Args:
+        root: The folder of the run.
+        run_id: Of the run.
+        layers: Names of the recorded layers.
+        engine: `duckdb`, `polars`, `pyarrow`, `dask` or `pyspark`.
+        table: "observations", "layers" (the tidy table of the recorded layers) or "probe".
+        whole: Reads the whole table, for the engine that is not lazy.
 
     `duckdb`, `polars`, `dask` and `pyspark` are lazy (`.to_native()` gives their own object, `.collect()` the result);
     `pyarrow` reads. Spark has no half-precision numbers: `pyspark` leaves the column `top_prob` out.
@@ -45,43 +55,33 @@ def scan(run: Run, engine: str = "duckdb", table: str = "observations") -> Any:
             expected=f"an engine out of {', '.join(ENGINES)}", found=repr(engine), todo="Choose one of them."
         )
     if table == LAYERS:
-        run.layer_observations(epoch=-1)  # raises, and says how layers are recorded
-    files = parts(run.path / table) if table == LAYERS else table_files(run, table)
+        check_layer(layers, None)
+    files = parts(root / table) if table == LAYERS else table_files(root, table)
     if not files:
-        raise no_epoch(run)
-    _check(run, files, table)
-    if is_remote(run.path):
+        raise no_epoch(root)
+    _check(run_id, files, table)
+    if is_remote(root):
         _check_engine(engine)
     if engine == "pyarrow":
-        return nw.from_native(run.layer_observations() if table == LAYERS else run.observations(table=table))
+        return nw.from_native(whole())
     return _scan(files, READERS[engine])
 
 
-def observations_of(run: Run, sample_id: int) -> pd.DataFrame:
-    """See `Run.observations_of`.
-
-    Raises:
-        InputError: there is no such sample.
-    """
+def observations_of(root: Place, run_id: str, sample_id: int) -> pd.DataFrame:
+    """Find the observations of a sample, in the order in which they were made; none for an id that is nowhere."""
     import duckdb
 
     def read(files: Files) -> Any:
         return connection.read_parquet(list(files))
 
-    files = table_files(run, OBSERVATIONS)
+    files = table_files(root, OBSERVATIONS)
     if not files:
-        raise no_epoch(run)
-    _check(run, files, OBSERVATIONS)
+        raise no_epoch(root)
+    _check(run_id, files, OBSERVATIONS)
     with duckdb.connect() as connection:
         connection.execute("set enable_progress_bar = false")  # it would be printed among results
         let_read(connection, files[min(files)])
         rows = _scan(files, read).filter(nw.col("sample_id") == sample_id).sort("epoch", "step").collect()
-    if not len(rows) and sample_id not in run.sample_ids:
-        raise InputError(
-            expected=f"the id of one of the {len(run.sample_ids)} samples of {run.path}",
-            found=str(sample_id),
-            todo="Ids are in run.samples.",
-        )
     found: pd.DataFrame = rows.to_pandas()
     return found
 
@@ -95,11 +95,11 @@ def _check_engine(engine: str) -> None:
         )
 
 
-def _check(run: Run, files: dict[int, list[Place]], table: str) -> None:
+def _check(run_id: str, files: dict[int, list[Place]], table: str) -> None:
     """The ends of the files, which say what is in them: an engine's own errors do not say what to do."""
     schema = LAYER_SCHEMA if table == LAYERS else OBSERVATION_SCHEMA
     for path in dict.fromkeys(path for paths in files.values() for path in paths):
-        with open_parquet(path, run.run_id) as file:
+        with open_parquet(path, run_id) as file:
             check_columns(path, file.schema_arrow, schema, None)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from gwa_attrib.errors import InputError, RunError
 from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import TMP
-from gwa_attrib.store.checkpoints import checkpoints
-from gwa_attrib.store.deleting import delete, refuse_links
+from gwa_attrib.store.claim import delete, refuse_links
+from gwa_attrib.store.kept import checkpoints
 from gwa_attrib.store.run_files import parts
 from gwa_attrib.store.run_json import processes_of
 from gwa_attrib.store.schema import EPOCHS, FOLDERS, OBSERVATIONS, PartName, SpanName

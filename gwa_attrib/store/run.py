@@ -10,27 +10,38 @@ import pandas as pd
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
+from gwa_attrib.display.notebook import ROWS, small_html
+from gwa_attrib.errors import GWAError, InputError
 from gwa_attrib.files.places import Place, place
 from gwa_attrib.store.checked import check_classes, check_no_holes, check_samples
-from gwa_attrib.store.dense import Array, positions, scatter_last, scatter_mean
-from gwa_attrib.store.layer_table import layer_by_epoch, layer_table
-from gwa_attrib.store.row_groups import Between, IdRanges
-from gwa_attrib.store.run_files import damaged, joined, parts, read_table
+from gwa_attrib.store.run_files import Between, IdRanges, damaged, joined, parts, read_table
 from gwa_attrib.store.run_json import read_info
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
     EPOCHS,
     FLOAT_SIGNALS,
+    LAYERS,
     OBSERVATION_SCHEMA,
     OBSERVATIONS,
-    PROBE,
     SAMPLES_FILE,
     SAMPLES_SCHEMA,
 )
 from gwa_attrib.store.summaries import Row, checked_row, epoch_frame
+from gwa_attrib.store.tables import (
+    Array,
+    layer_by_epoch,
+    layer_table,
+    no_epoch,
+    positions,
+    scatter_last,
+    scatter_mean,
+    table_files,
+)
 
 TRAJECTORIES = (*FLOAT_SIGNALS, "learning_rate", "pred", "correct")
+SHOWN = ("n", "mean", "excess_kurtosis", "gwa", "gwa_reliable", "fraction_negative", "coverage")
+NAMED = 6
+"""Whose names are said."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Run:
         """
         file = self.path / SAMPLES_FILE
         if not file.exists():
-            raise no_epoch(self)
+            raise no_epoch(self.path)
         return samples_of(file, read_table(file, self.run_id, SAMPLES_SCHEMA), len(self.class_names))
 
     @property
@@ -93,11 +104,11 @@ class Run:
             RunFormatError: the run has no epoch yet, or not this one.
             InputError: another table, or the run was recorded without a probe.
         """
-        files = table_files(self, table)
+        files = table_files(self.path, table)
         chosen = files if epoch is None else {epoch: files.get(epoch, [])}
         tables = [self._observations(columns, number, paths, None) for number, paths in chosen.items() if paths]
         if not tables:
-            raise no_epoch(self)
+            raise no_epoch(self.path)
         return joined(tables)
 
     def _observations(
@@ -134,7 +145,14 @@ class Run:
         """
         from gwa_attrib.store.queries import observations_of
 
-        return observations_of(self, sample_id)
+        found = observations_of(self.path, self.run_id, sample_id)
+        if not len(found) and sample_id not in self.sample_ids:
+            raise InputError(
+                expected=f"the id of one of the {len(self.sample_ids)} samples of {self.path}",
+                found=str(sample_id),
+                todo="Ids are in run.samples.",
+            )
+        return found
 
     def layer_observations(self, layer: str | None = None, *, epoch: int | None = None) -> pa.Table:
         """Tidy table of the layers: sample_id, epoch, step, layer, alignment, dot, grad_norm; one row per observation.
@@ -158,7 +176,7 @@ class Run:
         sample_ids, labels = self.sample_ids[rows], self.labels[rows]
         bounds = (int(sample_ids[0]), int(sample_ids[-1])) if len(sample_ids) else (1, 0)
         between = bounds if len(sample_ids) < len(self.sample_ids) else None
-        files = table_files(self, table)
+        files = table_files(self.path, table)
         stored = tuple(dict.fromkeys("pred" if name == "correct" else name for name in names))
         for epoch in files:
             observed = self._observations(("sample_id", "step", *stored), epoch, files[epoch], between)
@@ -191,7 +209,7 @@ class Run:
             )
         epochs = self.epoch_numbers
         if not epochs:
-            raise no_epoch(self)
+            raise no_epoch(self.path)
         matrix = np.full((len(epochs), len(self.sample_ids)), np.nan, dtype=np.float32)
         if layer is not None:
             values = layer_by_epoch(self.path, self.run_id, self.layers, layer, name, self.sample_ids)
@@ -216,15 +234,16 @@ class Run:
         return epoch_frame(tables)
 
     def _repr_html_(self) -> str:
-        from gwa_attrib.store.overview import run_html
-
-        return run_html(self)
+        return _as_html(self)
 
     def scan(self, engine: str = "duckdb", table: str = "observations") -> Any:
         """All observations (or ``table="layers"``) lazily in another engine: see `gwa_attrib.store.queries.scan`."""
         from gwa_attrib.store.queries import scan
 
-        return scan(self, engine, table)
+        return scan(self.path, self.run_id, self.layers, engine, table, lambda: self._whole(table))
+
+    def _whole(self, table: str) -> pa.Table:
+        return self.layer_observations() if table == LAYERS else self.observations(table=table)
 
 
 def open_run(path: str | Place) -> Run:
@@ -236,37 +255,6 @@ def open_run(path: str | Place) -> Run:
     """
     root = place(path)
     return Run(root, read_info(root))
-
-
-def table_files(run: Run, table: str) -> dict[int, list[Place]]:
-    """The files of each epoch that was recorded to its end, of the observations or of the probe.
-
-    Raises:
-        InputError: another table.
-        NotRecordedError: the run was recorded without a probe.
-    """
-    if table not in (OBSERVATIONS, PROBE):
-        raise InputError(
-            expected=f"a table out of {OBSERVATIONS}, {PROBE}", found=repr(table), todo="Choose one of them."
-        )
-    recorded = parts(run.path / OBSERVATIONS)
-    files = {epoch: paths for epoch, paths in parts(run.path / table).items() if epoch in recorded}
-    if recorded and not files:
-        raise NotRecordedError(
-            expected="a run that was recorded with a probe",
-            found="none",
-            todo="Record it with gwa.record(..., probe=2000), or pass a loader to recorder.end_epoch(probe=...).",
-        )
-    return files
-
-
-def no_epoch(run: Run) -> RunFormatError:
-    """The error of asking a run for what it has not recorded."""
-    return RunFormatError(
-        expected=f"a recorded epoch in {run.path}",
-        found=f"epochs {list(run.epoch_numbers)}",
-        todo="A run gets its first epoch when recorder.end_epoch() is called.",
-    )
 
 
 def _within(rows: pa.Table, between: Between) -> pa.Table:
@@ -298,3 +286,21 @@ def samples_of(file: Place, table: pa.Table, classes: int) -> pd.DataFrame:
         raise damaged(file, f"{type(error).__name__}: {error}") from error
     check_samples(file, frame)
     return frame.sort_values("sample_id", ignore_index=True)
+
+
+def _as_html(run: Run) -> str:
+    """Show a run in a notebook: facts and last epochs; of a damaged one what run.json says, and the error."""
+    names = run.class_names
+    classes = f"{len(names):,}: {', '.join(names[:NAMED])}{'…' if len(names) > NAMED else ''}"
+    facts = {"status": run.info.get("status"), "samples": run.info.get("num_samples"), "classes": classes}
+    title = f"Run {run.path.name}"
+    try:
+        table = run.epochs()
+        numbers = run.epoch_numbers
+    except (GWAError, OSError) as error:
+        return small_html(title, {**facts, "cannot be read:": str(error)})
+    facts |= {"epochs": len(numbers), "layers": ", ".join(run.layers[:NAMED]) or None}
+    if not len(table):
+        return small_html(title, {**facts, "no epoch yet:": "recorder.end_epoch() writes the first"})
+    last: pd.DataFrame = table.set_index("epoch")[[name for name in SHOWN if name in table]].tail(ROWS)
+    return small_html(title, facts, last, of=len(table), what="epochs, the last")

@@ -1,7 +1,11 @@
-"""What run.json says of a run, checked: it may come from anywhere."""
+"""run.json: what a new run says in it, and what a run that was found says, checked: it may come from anywhere."""
 
 import json
-from collections.abc import Callable, Mapping
+import platform
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from gwa_attrib.errors import NotARunError, RunFormatError
@@ -84,3 +88,41 @@ def _not_understood(file: Place, found: str) -> RunFormatError:
         found=found,
         todo="Restore the file from a copy of the run; the parquet files beside it can still be read.",
     )
+
+
+def new_info(
+    *,
+    class_names: Sequence[str] | None,
+    signals: Sequence[str],
+    num_samples: int,
+    config: Mapping[str, Any],
+    layers: Sequence[str] = (),
+    world_size: int = 1,
+) -> dict[str, Any]:
+    """Facts about a run that begins now. `status` is "recording" until it ends, "complete" or "interrupted" after."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": uuid.uuid4().hex,
+        "status": "recording",
+        "began": datetime.now(UTC).isoformat(timespec="seconds"),
+        "attempts": 1,
+        "world_size": world_size,
+        "num_samples": num_samples,
+        "head": None,
+        "optimizer": None,
+        "layers": list(layers),
+        "class_names": [str(name) for name in class_names or ()],
+        "signals": list(signals),
+        "versions": {"python": platform.python_version(), **_versions("gwa_attrib", "torch", "numpy", "pyarrow")},
+        "config": dict(config),
+    }
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found

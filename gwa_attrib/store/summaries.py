@@ -38,7 +38,7 @@ class ProbeSummary:
     prediction_changes: int | None
     """Samples whose prediction differs from that of the last probe; None in the first."""
     consensus: float
-    """Share of the samples that are predicted as the training so far agrees: see `gwa_attrib.recording.votes`."""
+    """Share of the samples that are predicted as the training so far agrees: see `gwa_attrib.recording.samples`."""
     seconds: float
     """Wall time of the probe."""
 

@@ -14,7 +14,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.files.places import Place, place
 from gwa_attrib.files.whole import whole_file, write_text
 from gwa_attrib.store.checked import marked
-from gwa_attrib.store.claim import claim
+from gwa_attrib.store.claim import make_room
 from gwa_attrib.store.resumed import check_same
 from gwa_attrib.store.run_json import processes_of, read_info
 from gwa_attrib.store.schema import (
@@ -51,7 +51,7 @@ class RunWriter:
         """
         root = place(path)
         as_json(info)
-        claim(root, overwrite=overwrite)
+        make_room(root, overwrite=overwrite)
         writer = cls(root, info)
         writer.update_info({})
         return writer

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from gwa_attrib.store import Run, RunWriter, open_run
-from gwa_attrib.store.new_run import new_info
+from gwa_attrib.store.run_json import new_info
 from gwa_attrib.store.schema import FLOAT_SIGNALS, SIGNALS, PartName, observation_schema
 from gwa_attrib.store.summaries import epoch_row, sums_of
 

@@ -10,11 +10,10 @@ import torch
 
 from gwa_attrib.analyses import rank
 from gwa_attrib.analyses.class_evidence import class_probabilities, find_consensus
-from gwa_attrib.analyses.error_count import ErrorCount, count_errors
-from gwa_attrib.analyses.mislabeled import log_odds, noise_of
+from gwa_attrib.analyses.mislabeled import ErrorCount, count_errors, log_odds, noise_of
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.store import RunWriter, open_run
-from gwa_attrib.store.new_run import new_info
+from gwa_attrib.store.run_json import new_info
 from tests.analyses.synthetic import run_from_probabilities
 
 

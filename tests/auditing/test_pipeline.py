@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import gwa_attrib as gwa
-from gwa_attrib.auditing.audited_model import audited_model
-from gwa_attrib.auditing.pipeline import read_again
+from gwa_attrib.auditing.audited_model import load_audited_model
 from gwa_attrib.cleaning.evaluation_set import examination_of_test_set
-from gwa_attrib.datasets.encoding import embed_text
-from gwa_attrib.datasets.encoding.embed_text import sentence_encoder_installed
+from gwa_attrib.datasets.again import read_again
+from gwa_attrib.datasets.encoding import texts
+from gwa_attrib.datasets.encoding.texts import sentence_encoder_installed
 from gwa_attrib.errors import InputError, RunExistsError, RunFormatError
 from gwa_attrib.store.kept import keep_embeddings, kept_embeddings
 
@@ -132,20 +132,20 @@ def test_texts_of_a_run_are_not_read_by_the_encoder_again(tmp_path: Path, monkey
     frame.to_parquet(tmp_path / "train.parquet")
     frame.iloc[:2].to_parquet(tmp_path / "test.parquet")
     run = gwa.open_run(gwa.audit(tmp_path / "train.parquet", tmp_path / "run", epochs=2).run)
-    whole = audited_model(run).inputs
+    whole = load_audited_model(run).inputs
     both = examination_of_test_set(run, str(tmp_path / "test.parquet")).inputs
     read = []
     monkeypatch.setattr(
-        embed_text, "read_texts", lambda asked: read.append(len(asked)) or np.ones((len(asked), 384), "f4")
+        texts, "read_texts", lambda asked: read.append(len(asked)) or np.ones((len(asked), 384), "f4")
     )
-    assert torch.equal(audited_model(run).inputs, whole)
+    assert torch.equal(load_audited_model(run).inputs, whole)
     assert read == []
     again = examination_of_test_set(run, str(tmp_path / "test.parquet")).inputs
     assert read == [2]
     assert again.shape == both.shape
     torch.testing.assert_close(both[6:], both[:2], atol=1e-3, rtol=0)
     (run.path / "embeddings.npy").unlink()
-    audited_model(run)
+    load_audited_model(run)
     assert read == [2, 6]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
-from gwa_attrib.exporting.choices import DROP, choice_texts
+from gwa_attrib.exporting.label_studio import DROP, choice_texts
 from gwa_attrib.store import Run
 from tests.small_runs import blobs, record_run
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from sklearn.metrics import average_precision_score
 
 import gwa_attrib as gwa
-from gwa_attrib.auditing.audited_model import audited_model
+from gwa_attrib.auditing.audited_model import load_audited_model
 from gwa_attrib.cleaning.evaluation_set import examination_of_test_set
 from gwa_attrib.errors import InputError, UnknownNameError
 from gwa_attrib.store import Run
@@ -45,7 +45,7 @@ def test_the_harm_is_the_mean_influence_with_its_sign_turned(run: Run, tmp_path:
     """Training that lowers the loss of trusted samples is no harm: by a step of gradient descent on one sample."""
     trusted = clouds(tmp_path, "trusted", 30, seed=2)
     scores = gwa.harmful(run, trusted, method="grad_dot")
-    model = audited_model(run)
+    model = load_audited_model(run)
     with np.load(trusted) as file:
         answers = torch.from_numpy(file["y"])
     asked = examination_of_test_set(run, str(trusted)).inputs[len(run.labels) :]

@@ -12,7 +12,7 @@ from gwa_attrib.auditing.training import Training, plan_for
 from gwa_attrib.cleaning.decisions import Decisions, decisions_of
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.evaluation import held_out
-from gwa_attrib.evaluation.paired import mean_of_both
+from gwa_attrib.evaluation.intervals import mean_of_both
 from gwa_attrib.store import Run
 
 TRUTH = "right"

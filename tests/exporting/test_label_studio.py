@@ -15,8 +15,7 @@ from PIL import Image
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, NotRecordedError
-from gwa_attrib.exporting.choices import DROP, choice_texts
-from gwa_attrib.exporting.label_studio import labeling_config
+from gwa_attrib.exporting.label_studio import DROP, choice_texts, labeling_config
 from gwa_attrib.store import Run
 from tests.exporting.exported_runs import HOSTILE, arrays, audited, image_folder, run_of, table, texts
 

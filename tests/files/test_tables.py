@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from gwa_attrib.errors import InputError, RunError
-from gwa_attrib.files.tables import issue_table, neutralise, write_frame, write_issues
-from gwa_attrib.scores import Scores
+from gwa_attrib.files.tables import neutralise, write_frame
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+SUM(A1)", "-2+3", "@x", "\t=1", "\r=1", "-", "=", "+1=2"])
@@ -60,24 +59,3 @@ def test_nothing_in_a_csv_is_a_formula_nor_its_names(tmp_path: Path, cell: str) 
     found = pd.read_csv(tmp_path / "t.csv", header=None, dtype=str, skip_blank_lines=False)
     assert not [c for c in found.to_numpy().ravel() if str(c).lstrip().startswith(tuple("=+-@＝＋－＠"))]
     assert found.iloc[1, 0] == found.iloc[0, 0] == "'" + cell
-
-
-def test_people_get_the_worst_first_and_programs_the_samples_in_their_order(tmp_path: Path) -> None:
-    """Equal values have different ranks, and what was never seen is last."""
-    columns = {
-        "is_label_issue": np.array([True, False, True, False]),
-        "key": np.array(["a", "b", "c", "d"], dtype=object),
-        "given_label": np.array(["x", "y", "x", None], dtype=object),
-        "extra": np.arange(4),
-    }
-    values = np.array([2.0, -1.0, 2.0, np.nan])
-    scores = Scores(values, np.array([5, 6, 7, 8]), method="mislabeled", suspect="high", columns=columns)
-    write_issues(scores, tmp_path, ["one", "=two()", "three", "four"])
-    csv, parquet = pd.read_csv(tmp_path / "issues.csv"), pd.read_parquet(tmp_path / "issues.parquet")
-    first = ["key", "given_label", "is_label_issue", "rank", "text"]
-    assert list(csv) == [*first, "sample_id", "extra", "mislabeled"]
-    assert csv["sample_id"].tolist() == [5, 7, 6, 8]
-    assert csv["rank"].tolist() == [1, 2, 3, 4]
-    assert csv["text"].tolist() == ["one", "three", "'=two()", "four"]
-    pd.testing.assert_frame_equal(parquet, scores.to_frame(), check_dtype=False)
-    assert issue_table(scores, k=9)["sample_id"].tolist() == scores.top(9).tolist() == [5, 7, 6]

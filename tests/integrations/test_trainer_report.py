@@ -11,7 +11,7 @@ import pytest
 import gwa_attrib as gwa
 from gwa_attrib.datasets.content import content_reader
 from gwa_attrib.errors import InputError, RunFormatError
-from gwa_attrib.store.kept_tokenizer import kept_tokenizer
+from gwa_attrib.store.kept import kept_tokenizer
 from tests.integrations.plain import needs
 from tests.integrations.test_transformers import recorded, tiny, trainer_of
 

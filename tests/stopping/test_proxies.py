@@ -11,7 +11,7 @@ import torch
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError, UnknownNameError
 from gwa_attrib.stopping import proxies
-from gwa_attrib.stopping.of_trajectories import pre_memorized
+from gwa_attrib.stopping.proxy_measures import pre_memorized
 from gwa_attrib.store import Run, open_run
 from tests import loops
 from tests.stopping.histories import history
@@ -129,8 +129,7 @@ def test_names_and_runs_that_do_not_exist(tmp_path: Path) -> None:
 
 def test_measures_of_the_epoch_are_those_of_the_functions(tmp_path: Path) -> None:
     """Recomputed from the model as it is at the end of the epoch."""
-    from gwa_attrib.functional.feature_geometry import subsampled_two_nn
-    from gwa_attrib.functional.spectrum import spectrum
+    from gwa_attrib.functional.feature_geometry import spectrum, subsampled_two_nn
 
     model, data = loops.Classifier(), loops.Told()
     with gwa.record(model, tmp_path / "run", num_samples=20, probe=True, measures=MEASURES) as recorder:

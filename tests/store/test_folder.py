@@ -8,8 +8,8 @@ import torch
 
 from gwa_attrib.errors import RunError, RunExistsError
 from gwa_attrib.store import open_run
-from gwa_attrib.store.checkpoints import checkpoints, save_checkpoint
-from gwa_attrib.store.new_run import new_info
+from gwa_attrib.store.kept import checkpoints, save_checkpoint
+from gwa_attrib.store.run_json import new_info
 from gwa_attrib.store.schema import SIGNALS, PartName
 from gwa_attrib.store.writer import RunWriter
 from tests.store import written_runs as runs

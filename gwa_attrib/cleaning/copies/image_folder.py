@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from gwa_attrib.cleaning.copies.registry import Copied, Source, copies
 from gwa_attrib.datasets.messages import printable, storable
-from gwa_attrib.datasets.readers.class_folders import find_images
+from gwa_attrib.datasets.readers.image_folder import find_images
 from gwa_attrib.display.progress import bar
 from gwa_attrib.errors import DataError
 

@@ -41,7 +41,7 @@ def encode(data: LabeledData, embedded: Embedded | None = None) -> Float32[Tenso
         return torch.from_numpy(encode_table(data.inputs))
     embedded = embed(data) if embedded is None else embedded
     if embedded is not None:
-        from gwa_attrib.datasets.encoding.embed_text import scaled
+        from gwa_attrib.datasets.encoding.texts import scaled
 
         return torch.from_numpy(scaled(embedded))
     from gwa_attrib.datasets.encoding.texts import encode_texts
@@ -57,14 +57,14 @@ def embed(data: LabeledData) -> Embedded | None:
     """
     if data.kind != "text" or text_encoder() != EMBEDDING:
         return None
-    from gwa_attrib.datasets.encoding.embed_text import read_texts
+    from gwa_attrib.datasets.encoding.texts import read_texts
 
     return read_texts(np.asarray(data.inputs))
 
 
 def text_encoder() -> str:
     """What `encode` uses for texts: a sentence embedding if its packages are installed, else TF-IDF."""
-    from gwa_attrib.datasets.encoding.embed_text import sentence_encoder_installed
+    from gwa_attrib.datasets.encoding.texts import sentence_encoder_installed
 
     return EMBEDDING if sentence_encoder_installed() else TFIDF
 

@@ -1,5 +1,6 @@
 """A data frame, as read from a file, as labelled data: which column is the label, the key, an input."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int64
 
 from gwa_attrib.datasets.encoding.column_kinds import column_kind, is_identity, is_identity_name
 from gwa_attrib.datasets.labeled import LabeledData
-from gwa_attrib.datasets.labels import class_labels
+from gwa_attrib.datasets.labels import class_labels, class_positions, label_texts
 from gwa_attrib.datasets.messages import listed, printable, rows_where, shown
+from gwa_attrib.datasets.plain import NESTED, Column, plain_array
 from gwa_attrib.datasets.readers.registry import Options
-from gwa_attrib.datasets.readers.second_labels import warn_of_second_labels
-from gwa_attrib.datasets.readers.table_columns import fact_column, input_column
 from gwa_attrib.errors import DataError
 
 LABEL_NAMES = ("label", "labels", "y", "target", "class")
@@ -136,3 +137,69 @@ def _check_inputs(inputs: pd.DataFrame, frame: pd.DataFrame, label: str, path: P
                 found=f"infinity in {rows_where(infinite)}",
                 todo="Leave the field empty where there is no value: missing values are allowed.",
             )
+
+
+DAY = pd.Timedelta(days=1)
+
+
+def input_column(column: pd.Series, what: str) -> pd.Series:
+    """A column as an input: numbers and bools as they are, dates in days since 1970, durations in days, anything else
+    strings; NaN where a number, None or NaN where a string is missing.
+
+    Raises:
+        DataError: it holds lists or bytes.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        texts = label_texts(plain_array(column.astype(object), what))
+        return pd.Series([None if gone else text for text, gone in zip(texts, column.isna(), strict=True)], dtype="str")
+    if column.dtype.kind in "mM":
+        days: pd.Series = (column - _zero(column)) / DAY
+        return days
+    plain = plain_array(column, what)
+    return pd.Series(plain, dtype="str" if plain.dtype == object else plain.dtype)
+
+
+def _zero(column: pd.Series) -> Any:
+    """The moment, or the duration, that counts as 0."""
+    return pd.Timedelta(0) if column.dtype.kind == "m" else pd.Timestamp(0, tz=getattr(column.dtype, "tz", None))
+
+
+def fact_column(column: pd.Series) -> Column:
+    """A column that is kept beside the inputs, as a plain array; lists and the like become the text that shows them."""
+    if column.dtype == object:
+        column = column.map(lambda value: str(value) if isinstance(value, NESTED) else value)
+    return plain_array(column, f"column {shown(column.name)}")
+
+
+def second_labels(
+    inputs: pd.DataFrame, labels: Int64[np.ndarray, " sample"], class_names: tuple[str, ...]
+) -> list[str]:
+    """Columns whose values are exactly the classes, and the label in more than half of the samples.
+
+    Two numbers are no sign: any yes/no column has them.
+    """
+    found = []
+    for name in map(str, inputs):
+        column = inputs[name]
+        values = column.dropna().drop_duplicates()
+        if len(values) != len(class_names) or (len(values) == 2 and column.dtype.kind in "biuf"):
+            continue
+        if (class_positions(values, class_names) < 0).any():
+            continue
+        if np.mean(class_positions(column, class_names) == labels) > 0.5:
+            found.append(name)
+    return found
+
+
+def warn_of_second_labels(
+    inputs: pd.DataFrame, labels: Int64[np.ndarray, " sample"], class_names: tuple[str, ...]
+) -> None:
+    """Say so if there are any."""
+    names = second_labels(inputs, labels, class_names)
+    if names:
+        warnings.warn(
+            f"Expected inputs that do not hold the answer. Found {listed(names)} with the classes as values. If these "
+            "are labels, too, they tell the model the answer: name them with --truth (truth=), or leave them out "
+            "of the file (exclude= of load).",
+            stacklevel=6,
+        )

@@ -15,8 +15,8 @@ from tests.datasets.refused_data import HOSTILE, refused
 
 @pytest.fixture(autouse=True)
 def no_sentence_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts are encoded without a pretrained model here, whatever is installed; see test_embed_text for the other."""
-    monkeypatch.setattr("gwa_attrib.datasets.encoding.embed_text.PACKAGES", ("no_such_package",))
+    """Texts are encoded without a pretrained model here, whatever is installed; see test_texts for the other."""
+    monkeypatch.setattr("gwa_attrib.datasets.encoding.texts.PACKAGES", ("no_such_package",))
 
 
 def data_of(kind: str, inputs: object) -> LabeledData:

@@ -13,7 +13,7 @@ from gwa_attrib.errors import InputError, RunExistsError
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store import Run, inspect, open_run
-from gwa_attrib.store.checkpoints import save_checkpoint
+from gwa_attrib.store.kept import save_checkpoint
 from tests import loops
 from tests.loops import SAMPLES, Classifier, Told
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gwa_attrib.sklearn.dropout import Dropout
+from gwa_attrib.sklearn.linear_head import Dropout
 
 shares = pytest.mark.parametrize("share", [0.0, 0.2, 0.5])
 

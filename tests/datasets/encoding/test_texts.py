@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from gwa_attrib.datasets import LabeledData, encode
-from gwa_attrib.datasets.encoding.embed_text import embed_texts, mean_of_tokens, sentence_encoder_installed
 from gwa_attrib.datasets.encoding.inputs import text_encoder
+from gwa_attrib.datasets.encoding.texts import embed_texts, mean_of_tokens, sentence_encoder_installed
 from gwa_attrib.errors import DataError
 
 TEXTS = np.array(
@@ -32,7 +32,7 @@ def test_the_mean_leaves_padding_out_and_has_unit_length() -> None:
 
 
 def test_the_encoder_is_named_by_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gwa_attrib.datasets.encoding.embed_text.PACKAGES", ("no_such_package",))
+    monkeypatch.setattr("gwa_attrib.datasets.encoding.texts.PACKAGES", ("no_such_package",))
     assert text_encoder() == "TF-IDF and SVD"
     data = LabeledData("t", "t", "text", TEXTS[:4], np.array([0, 0, 1, 1]), ("sport", "money"), ("0", "1", "2", "3"))
     assert encode(data).shape[0] == 4
@@ -57,7 +57,7 @@ def test_embeddings_are_centred_and_of_unit_variance(embedded: np.ndarray) -> No
 
 @installed
 def test_order_and_batches_change_nothing(embedded: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gwa_attrib.datasets.encoding.embed_text.BATCH", 2)
+    monkeypatch.setattr("gwa_attrib.datasets.encoding.texts.BATCH", 2)
     order = np.array([3, 0, 5, 1, 4, 2])
     np.testing.assert_allclose(embed_texts(TEXTS[order]), embedded[order], atol=1e-3)
 
