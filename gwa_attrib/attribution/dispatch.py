@@ -7,8 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from gwa_attrib._registry import Entry
-from gwa_attrib.attribution.data import Forward
-from gwa_attrib.attribution.loss import Loss
+from gwa_attrib.attribution.data import Forward, Loss
 from gwa_attrib.attribution.registry import attributors, options_of
 from gwa_attrib.attribution.task import BATCH, Checkpoint, Task
 from gwa_attrib.errors import InputError

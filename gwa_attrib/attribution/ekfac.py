@@ -1,21 +1,46 @@
-"""Influence functions with EK-FAC: the Fisher matrix of each linear layer and convolution in a Kronecker eigenbasis."""
+"""Influence functions with EK-FAC: the Fisher matrix of each linear layer and convolution in a Kronecker eigenbasis.
+
+With ``A = E[Σ_t a aᵀ]`` of inputs and ``S = E[Σ_t δ δᵀ]`` of output gradients the Fisher matrix of a linear map is
+about ``S ⊗ A`` (K-FAC, Martens, Grosse 2015, 1503.05671). EK-FAC (George et al. 2018, 1806.03884) keeps its
+eigenvectors and measures the eigenvalues: ``Λ = E[(Q_Sᵀ G Q_A)²]`` over per-sample gradients G.
+"""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from gwa_attrib.attribution.loss import Loss
+from gwa_attrib.attribution.data import Loss
 from gwa_attrib.attribution.registry import attributors
 from gwa_attrib.attribution.task import Task
 from gwa_attrib.errors import InputError, LayerError
-from gwa_attrib.functional.kronecker import KroneckerBasis, kronecker_basis
 from gwa_attrib.gradients.autograd.shared_weights import SharedUse
 
 DAMPING = 0.1
 """Of the mean eigenvalue of each layer."""
 FISHERS = ("true", "empirical")
+
+
+@dataclass(frozen=True)
+class KroneckerBasis:
+    """The eigenvectors of one layer's Kronecker factors, as columns."""
+
+    of_outputs: Float[Tensor, "output output"]
+    of_inputs: Float[Tensor, "feature feature"]
+
+    def to(self, dtype: torch.dtype) -> "KroneckerBasis":
+        """The same basis in another precision."""
+        return KroneckerBasis(self.of_outputs.to(dtype), self.of_inputs.to(dtype))
+
+
+def kronecker_basis(
+    outputs: Float[Tensor, "output output"], inputs: Float[Tensor, "feature feature"]
+) -> KroneckerBasis:
+    """The eigenvectors of the two second moments of a layer."""
+    return KroneckerBasis(torch.linalg.eigh(outputs).eigenvectors, torch.linalg.eigh(inputs).eigenvectors)
 
 
 @attributors.register("ekfac", suspect="high", source="Grosse et al. 2023, arXiv 2308.03296")

@@ -1,21 +1,53 @@
 """Attributors that look at the head's features and labels: representer points, nearest neighbours; and none at all."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gwa_attrib.attribution.head_data import HeadData, head_data
+from gwa_attrib.attribution.data import Samples
 from gwa_attrib.attribution.registry import attributors
 from gwa_attrib.attribution.task import Task
-from gwa_attrib.errors import InputError
+from gwa_attrib.errors import HeadError, InputError
 from gwa_attrib.functional.shapley import knn_shapley, shapley_of_votes
+from gwa_attrib.hooks.forward import glimpses
 
 CONVERGED, ITERATIONS = 1e-4, 1000
 """Largest entry of the gradient at which a head counts as fitted, and iterations until then."""
 QUERIES = 256
 """Queries that are worked on at a time."""
+
+
+class HeadData(NamedTuple):
+    """float64 features ``[sample, feature]`` and integer labels."""
+
+    features: Tensor
+    labels: Tensor
+
+
+def head_data(task: Task, samples: Samples, what: str) -> HeadData:
+    """Input of the layer that runs last, one row a sample.
+
+    Raises:
+        HeadError: there is no such layer, or it sees something else.
+    """
+    head = task.head_layer
+    features, labels = [], []
+    for _, batch in task.passes(samples, what):
+        with torch.no_grad(), glimpses(head) as seen:
+            outputs, targets = task.forward(task.model, batch)
+        found = seen[-1].features
+        right = found.dim() == 2 and len(found) == len(outputs)
+        if not right or targets.is_floating_point() or targets.dim() != 1:
+            raise HeadError(
+                expected="a linear head over one row of features per sample, and integer labels",
+                found=f"features {list(found.shape)}, targets {targets.dtype} {list(targets.shape)}",
+                todo="Choose another method; `gwa_attrib.attribution.attributors.names()` lists them.",
+            )
+        features.append(found.double().cpu())
+        labels.append(targets.long().cpu())
+    return HeadData(torch.cat(features), torch.cat(labels))
 
 
 @attributors.register("representer", suspect="high", source="Yeh et al. 2018, arXiv 1811.09720")

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gwa_attrib.attribution.data import Forward
-from gwa_attrib.attribution.loss import Loss
+from gwa_attrib.attribution.data import Forward, Loss
 from gwa_attrib.attribution.sample_gradients import Block, Outer, SampleGradients
 from gwa_attrib.gradients import make_capture
 from gwa_attrib.gradients.autograd.shared_weights import SharedUse, gradient_of_uses
 from gwa_attrib.gradients.rules.linear import gradient as linear_gradient
 from gwa_attrib.gradients.rules.rule import Gradients
 from gwa_attrib.gradients.self_check import Inputs, check
+from gwa_attrib.hooks.forward import calls_of
 
 
 class PerSample:
@@ -41,15 +41,8 @@ class PerSample:
 
     def _check(self, batch: Any) -> None:
         """Over the arguments that `forward` passes to the model."""
-        calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-        hook = self._model.register_forward_pre_hook(
-            lambda _, args, kwargs: calls.append((args, kwargs)), with_kwargs=True
-        )
-        try:
-            with torch.no_grad():
-                outputs, _ = self._forward(self._model, batch)
-        finally:
-            hook.remove()
+        with torch.no_grad(), calls_of(self._model) as calls:
+            outputs, _ = self._forward(self._model, batch)
         args, kwargs = calls[-1]
         with self.capture:
             check(self._model, self.capture, Inputs(args, kwargs, len(outputs)))

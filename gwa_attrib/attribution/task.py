@@ -2,20 +2,17 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
-from gwa_attrib.attribution.data import Forward, Samples, default_forward, finite
-from gwa_attrib.attribution.loss import Loss, summed
+from gwa_attrib.attribution.data import Forward, Loss, Samples, default_forward, finite, summed
 from gwa_attrib.attribution.per_sample import PerSample
 from gwa_attrib.display.progress import bar
 from gwa_attrib.errors import HeadError, InputError
-from gwa_attrib.recording.head import candidates
+from gwa_attrib.hooks.heads import linear_layers_run
 
 Checkpoint = Mapping[str, Any] | str | Path
 BATCH = 256
@@ -64,7 +61,7 @@ class Task:
         if self._checkpoints is not None and not self._checkpoints:
             raise InputError(expected="checkpoints", found="an empty list", todo="Pass None for the model as it is.")
         batch = next(self.train.batches(self.device))
-        with torch.no_grad(), _last_linear(self.model) as ran:
+        with torch.no_grad(), linear_layers_run(self.model) as ran:
             outputs, targets = self.forward(self.model, batch)
         self.head = ran[-1] if ran else None
         """Name of the linear layer that ran last; None if none ran."""
@@ -161,18 +158,3 @@ def _batch_size(batch: Any) -> int:
     while not isinstance(batch, Tensor):
         batch = next(iter(batch.values())) if isinstance(batch, Mapping) else batch[0]
     return len(batch)
-
-
-@contextmanager
-def _last_linear(model: nn.Module) -> Iterator[list[str]]:
-    """Names of the linear layers, in the order in which they ran."""
-    ran: list[str] = []
-    handles: list[RemovableHandle] = []
-    has_linear = any(isinstance(module, nn.Linear) for module in model.modules())
-    for name, module in (candidates(model, None) if has_linear else {}).items():
-        handles.append(module.register_forward_hook(lambda *_, name=name: ran.append(name)))
-    try:
-        yield ran
-    finally:
-        for handle in handles:
-            handle.remove()

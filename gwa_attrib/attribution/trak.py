@@ -3,13 +3,16 @@
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from gwa_attrib.attribution.data import Samples
-from gwa_attrib.attribution.projection import Projection
 from gwa_attrib.attribution.registry import attributors
 from gwa_attrib.attribution.task import Task
 from gwa_attrib.errors import InputError
+
+BLOCK = 1 << 14
+"""Parameters whose part of the projection is drawn at a time: it is never held as a whole."""
 
 
 @attributors.register("trak", suspect="high", source="Park et al. 2023, arXiv 2303.14186")
@@ -28,6 +31,27 @@ def margin_sum(outputs: Tensor, targets: Tensor) -> Tensor:
     of_label = outputs.gather(1, index).squeeze(1)
     others = outputs.scatter(1, index, -torch.inf).logsumexp(dim=1)
     return (of_label - others).sum()
+
+
+class Projection:
+    """A projection of gradients to `dimensions` numbers, by a matrix of random signs that depends on the seed alone.
+
+    Products are kept on average (Johnson, Lindenstrauss 1984).
+    """
+
+    def __init__(self, size: int, dimensions: int, seed: int) -> None:
+        self.size, self.dimensions, self._seed = size, dimensions, seed
+
+    def __call__(self, flat: Float[Tensor, "sample size"]) -> Float[Tensor, "sample dimension"]:
+        result = flat.new_zeros(len(flat), self.dimensions)
+        for number, part in enumerate(torch.split(flat, BLOCK, dim=1)):
+            result += part @ self._signs(number, part.shape[1]).to(flat)
+        return result.div_(self.dimensions**0.5)
+
+    def _signs(self, number: int, size: int) -> Tensor:
+        generator = torch.Generator().manual_seed((self._seed << 20) + number)
+        drawn = torch.randint(0, 2, (size, self.dimensions), generator=generator, dtype=torch.int8)
+        return drawn.mul_(2).sub_(1)
 
 
 class Trak:

@@ -1,19 +1,26 @@
-"""Intrinsic dimension of a set of points by the two nearest neighbours of each (TwoNN).
+"""How features and gradients lie in space: intrinsic dimension, spread over directions, distances between batches.
 
-Source: Facco, d'Errico, Rodriguez, Laio, "Estimating the intrinsic dimension of datasets by a minimal neighborhood
-information", Scientific Reports 2017, arXiv 1803.06992. On activations of a classifier: Brown et al. 2022, 2211.13239.
+Intrinsic dimension by the two nearest neighbours of each point (TwoNN): Facco, d'Errico, Rodriguez, Laio, "Estimating
+the intrinsic dimension of datasets by a minimal neighborhood information", Scientific Reports 2017, arXiv 1803.06992;
+on activations of a classifier: Brown et al. 2022, 2211.13239. Spread of the variance of features over directions, from
+their singular values σ, with ``s = σ / Σσ``: SVE ``= -Σ s log s`` and LSVR ``= -log s₁`` (Chen et al. 2024,
+"Understanding and Mitigating the Label Noise in Pre-training on Downstream Tasks", ICLR, arXiv 2309.17002). Gradient
+disparity, how far the gradients of batches lie apart: Badola, Javadi, Grossglauser 2021, 2107.06665.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.spatial.distance import cdist
+from torch import Tensor
 
 from gwa_attrib.errors import InputError
 
 KEPT = 0.9
 """Share of the points, those with the smallest ratios, through which the line is fitted."""
+Centre = Literal["row", "column"] | None
 
 
 class IntrinsicDimension(NamedTuple):
@@ -79,3 +86,39 @@ def subsampled_two_nn(
         float(np.mean([estimate.dimension for estimate in found])),
         round(float(np.mean([estimate.dropped for estimate in found]))),
     )
+
+
+def gradient_disparity(gradients: Float[Tensor, "batch parameter"]) -> Float[Tensor, ""]:
+    """Mean Euclidean distance over all pairs of batch gradients; high is bad. NaN for fewer than two."""
+    return torch.pdist(gradients.double()).mean()
+
+
+def rescaled_loss(losses: Float[Tensor, " sample"]) -> Float[Tensor, ""]:
+    """Mean of the losses divided by their standard deviation (unbiased, part of the graph), as in the authors' code."""
+    return (losses / losses.std()).mean()
+
+
+class Spectrum(NamedTuple):
+    """Of a matrix of features."""
+
+    sve: float
+    """Entropy of the normalised singular values, in nats: log(rank) if all are equal, 0 for one direction."""
+    lsvr: float
+    """Minus the logarithm of the largest one's share: 0 for one direction; low is dominated by it."""
+
+
+def spectrum(features: Float[Tensor, "sample feature"], *, centre: Centre = None) -> Spectrum:
+    """Singular value entropy and largest singular value ratio; NaN where all features are zero.
+
+    Args:
+        centre: "row" takes unit rows and subtracts from each the mean of its own entries, as the authors' code does;
+            "column" takes unit rows and subtracts their mean, which is probably what was meant; None takes them as they
+            are.
+    """
+    x = features.double()
+    if centre is not None:
+        x = torch.nn.functional.normalize(x, dim=1)
+        x = x - x.mean(dim=1 if centre == "row" else 0, keepdim=True)
+    values = torch.linalg.svdvals(x)
+    share = values / values.sum()
+    return Spectrum(float(-torch.xlogy(share, share).sum()), float(-share.max().log()) if len(share) else float("nan"))

@@ -3,10 +3,13 @@
 For ``out = W x`` at positions ``t`` the gradient of one sample's loss with respect to ``W`` is ``Σ_t δ_t x_tᵀ`` with
 ``δ = ∂ℓ/∂out``. Its squared norm is ``Σ_{s,t} (x_s·x_t)(δ_s·δ_t)``: two Gram matrices of the positions, which is less
 work than the gradient where positions are few (Goodfellow 2015, 1510.01799; Li et al. 2022, 2110.05679).
+
+In a table of embeddings each lookup adds its ``δ`` to the gradient of its row, and a sample may look up the same row
+many times; the norm is of the rows' sums. A batch never forms the table.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gwa_attrib.functional.chunking import chunks
@@ -46,3 +49,31 @@ def outer_squared_norm(
     for part in chunks(samples, features * outputs, x.device):
         result[part] = outer_gradient(x[part], delta[part]).square().sum(dim=(1, 2))
     return result
+
+
+def table_gradient(
+    samples: int,
+    rows: int,
+    sample: Int[Tensor, " lookup"],
+    row: Int[Tensor, " lookup"],
+    delta: Float[Tensor, "lookup feature"],
+) -> Float[Tensor, "sample row feature"]:
+    """Gradient of each sample's loss with respect to the whole table: large, for checks and small tables."""
+    gradient = delta.new_zeros(samples * rows, delta.shape[1])
+    return gradient.index_add_(0, sample * rows + row, delta).view(samples, rows, delta.shape[1])
+
+
+def table_squared_norm(
+    samples: int,
+    rows: int,
+    sample: Int[Tensor, " lookup"],
+    row: Int[Tensor, " lookup"],
+    delta: Float[Tensor, "lookup feature"],
+) -> Float[Tensor, " sample"]:
+    """Squared norm of each sample's gradient of the table, from the rows that it looked up."""
+    result = delta.new_zeros(samples)
+    if not len(row):
+        return result
+    keys, slot = torch.unique(sample * rows + row, return_inverse=True)
+    sums = delta.new_zeros(len(keys), delta.shape[1]).index_add_(0, slot, delta)
+    return result.index_add_(0, keys // rows, sums.square().sum(dim=1))

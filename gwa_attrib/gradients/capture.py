@@ -24,8 +24,7 @@ from gwa_attrib.gradients.plan import Plan
 from gwa_attrib.gradients.rules.rule import Gradients, Part
 from gwa_attrib.gradients.swap import can_swap, swapped
 from gwa_attrib.gradients.use import INPUT_OF, LayerUse, own_value, second_gradient
-from gwa_attrib.hooks.compiling import untraced
-from gwa_attrib.hooks.hook import Hook
+from gwa_attrib.hooks.hook import Hook, untraced
 
 
 class LayerCapture:

@@ -8,10 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from gwa_attrib.errors import HeadError, InputError
-from gwa_attrib.recording.processes import in_forward
+from gwa_attrib.hooks.sharding import in_forward
 
 Forward = Callable[[nn.Module, Any], Tensor]
 """Runs the model on a batch, and gives the targets of the batch."""
+
+Targets = Callable[[Any], Tensor]
+"""Gives the targets of a batch: class indices ``[sample]`` or distributions ``[sample, class]``."""
 
 
 def forward_batch(model: nn.Module, batch: Any) -> Tensor:
@@ -28,12 +31,28 @@ def forward_batch(model: nn.Module, batch: Any) -> Tensor:
         inputs, targets = batch
         model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
         return targets  # type: ignore[no-any-return]
-    found = f"a dict with {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
-    raise InputError(
-        expected="batches (inputs, targets), or dicts with 'labels'",
-        found=found,
-        todo="Pass probe_forward=, a function (model, batch) that runs the model and returns the targets.",
+    raise _unknown_batch(
+        batch, "Pass probe_forward=, a function (model, batch) that runs the model and returns the targets."
     )
+
+
+def targets_of(batch: Any) -> Tensor:
+    """Of ``(inputs, targets)``, and of dicts with "labels".
+
+    Raises:
+        InputError: another kind of batch.
+    """
+    labels = batch.get("labels") if isinstance(batch, Mapping) else None
+    if isinstance(labels, Tensor):
+        return labels
+    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
+        return batch[1]
+    raise _unknown_batch(batch, "Pass targets=, a function that gives the targets of a batch.")
+
+
+def _unknown_batch(batch: Any, todo: str) -> InputError:
+    found = f"a dict with {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
+    return InputError(expected="batches (inputs, targets), or dicts with 'labels'", found=found, todo=todo)
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
@@ -47,6 +66,21 @@ def to_device(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, tuple | list):
         return type(batch)(to_device(value, device) for value in batch)
     return batch
+
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and keyword arguments."""
+
+
+@contextmanager
+def calls_of(model: nn.Module) -> Iterator[list[Call]]:
+    """The arguments of every call of `model` inside the block."""
+    calls: list[Call] = []
+    handle = model.register_forward_pre_hook(lambda _, args, kwargs: calls.append((args, kwargs)), with_kwargs=True)
+    try:
+        yield calls
+    finally:
+        handle.remove()
 
 
 class Glimpse:

@@ -1,7 +1,13 @@
-"""A hook on a module that stays with that module alone."""
+"""A hook on a module: it stays with that module alone, and `torch.compile` goes around it."""
 
 from collections.abc import Callable
 from typing import Any
+
+import torch
+
+from gwa_attrib.errors import RecordingError
+
+REASON = "gwa_attrib records here, which cannot be compiled: compile without fullgraph=True"
 
 
 class Hook:
@@ -26,3 +32,28 @@ def no_hook(*_: Any) -> None:
 
 def _get_no_hook() -> Any:
     return no_hook
+
+
+def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, around which a compiled model breaks its graph."""
+    try:
+        result: Callable[..., Any] = torch.compiler.disable(function, reason=REASON)  # type: ignore[no-untyped-call]
+    except TypeError:  # torch before 2.7 takes no reason
+        result = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
+    return result
+
+
+def explain_full_graph(error: BaseException | None) -> None:
+    """Raise what torch's refusal to break a graph means, if `error` is one about our hooks.
+
+    Raises:
+        RecordingError: naming the cure.
+    """
+    if error is None or not type(error).__module__.startswith("torch._dynamo"):
+        return
+    if REASON in str(error) or __file__ in str(error):
+        raise RecordingError(
+            expected="a compiled model to go around the hooks that record it",
+            found="torch.compile(..., fullgraph=True), which forbids that",
+            todo="Compile without fullgraph=True while recording.",
+        ) from error

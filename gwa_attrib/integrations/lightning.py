@@ -5,18 +5,42 @@ stopping = GWAEarlyStopping(recording, patience=5)
 Trainer(callbacks=[recording, stopping]).fit(module, train_loader)
 """
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gwa_attrib.errors import InputError
+from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.files.places import place
-from gwa_attrib.hooks.targets import Targets, targets_of
-from gwa_attrib.integrations.lightning_base import Callback
+from gwa_attrib.hooks.forward import Targets, targets_of
 from gwa_attrib.integrations.listener import Listener, Tap, logged
 from gwa_attrib.integrations.stopping_callback import Stopper, check_order
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.run import open_run
+
+
+def _callback() -> type:
+    """Lightning's base class, out of the package that is in use; hooks are found by name, so that one serves both."""
+    names = ["lightning.pytorch", "pytorch_lightning"]
+    for name in sorted(names, key=lambda name: name not in sys.modules):
+        try:
+            return __import__(name, fromlist=["Callback"]).Callback  # type: ignore[no-any-return]
+        except ModuleNotFoundError as error:
+            if error.name not in ("lightning", name):
+                raise
+    raise MissingDependencyError(
+        expected="Lightning, to record its trainings",
+        found="no package lightning or pytorch_lightning",
+        todo="Run: pip install 'gwa-attrib[lightning]'.",
+    )
+
+
+if TYPE_CHECKING:
+
+    class Callback:
+        """Of Lightning."""
+else:
+    Callback = _callback()
 
 
 class GWACallback(Callback):

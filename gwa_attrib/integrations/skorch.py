@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gwa_attrib.errors import InputError, MissingDependencyError
-from gwa_attrib.hooks.targets import Targets, targets_of
+from gwa_attrib.hooks.forward import Targets, targets_of
 from gwa_attrib.integrations.listener import Listener, logged
 from gwa_attrib.integrations.stopping_callback import Stopper, check_order
 from gwa_attrib.recording.begin import record

@@ -11,19 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from gwa_attrib.errors import MissingDependencyError
+from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.files.places import place
 from gwa_attrib.hooks.forward import forward_batch
 from gwa_attrib.integrations.listener import logged
 from gwa_attrib.integrations.stopping_callback import Stopper
-from gwa_attrib.integrations.trainer_checks import check_ids, check_trainer
 from gwa_attrib.integrations.trainer_facts import class_names_for, tokenizer_json
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.recorder import Recorder
-from gwa_attrib.store.kept_tokenizer import keep_tokenizer
+from gwa_attrib.store.kept import keep_tokenizer
 from gwa_attrib.store.schema import RUN_FILE
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **op
         InputError: a trainer that is set up otherwise, or that cannot be recorded.
         RunExistsError, HeadError, LossMismatchError and others: see `gwa_attrib.record` and `Recorder.step`.
     """
-    check_trainer(trainer, SAMPLE_ID)
+    _check_trainer(trainer, SAMPLE_ID)
     smoothing = 0.0 if trainer.label_smoother is None else trainer.label_smoother.epsilon
     goes_on = resume and (place(path) / RUN_FILE).is_file()  # with the names that the run has
     names = None if goes_on else class_names_for(trainer)
@@ -135,6 +135,69 @@ class GWAEarlyStopping(TrainerCallback):
         self._stopper.restore()
 
 
+def _check_trainer(trainer: Any, column: str) -> None:
+    """Raise InputError where ids would not reach the batches, or the model is not the one that trains."""
+    args, dataset = trainer.args, trainer.train_dataset
+    if args.remove_unused_columns:
+        raise InputError(
+            expected=f"the column {column!r} to reach the batches",
+            found="TrainingArguments(remove_unused_columns=True), which drops it",
+            todo="Pass TrainingArguments(remove_unused_columns=False), and leave columns that the model does not take "
+            "out of the data set.",
+        )
+    if dataset is None or not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise InputError(
+            expected="a training set with positions",
+            found=type(dataset).__name__,
+            todo="Pass a data set with a length.",
+        )
+    if trainer.model_init is not None:
+        raise InputError(
+            expected="Trainer(model=...)", found="model_init, which makes another model later", todo="Pass the model."
+        )
+    if args.n_gpu > 1:
+        raise InputError(
+            expected="a training on one device",
+            found=f"{args.n_gpu} devices in one process",
+            todo="Set CUDA_VISIBLE_DEVICES to one of them.",
+        )
+    _check_column(dataset, column)
+
+
+def _check_column(dataset: Any, column: str) -> None:
+    names = getattr(dataset, "column_names", None)
+    if names is None:
+        return
+    if column not in names:
+        raise InputError(
+            expected=f"a column {column!r} with each sample's position",
+            found=f"columns {', '.join(names)}",
+            todo="Pass train_dataset=with_sample_ids(dataset).",
+        )
+    if not np.array_equal(dataset.data.column(column).to_numpy(), np.arange(len(dataset))) or dataset._indices:
+        raise InputError(
+            expected=f"{column!r} to count the samples from 0",
+            found="other numbers, or rows that were selected or shuffled since",
+            todo="Call with_sample_ids(dataset) last.",
+        )
+
+
+def _ids_of(inputs: Any, column: str) -> Tensor:
+    """The ids of a batch.
+
+    Raises:
+        InputError: there are none, or no labels.
+    """
+    if column not in inputs or "labels" not in inputs:
+        raise InputError(
+            expected=f"batches with {column!r} and 'labels'",
+            found=", ".join(map(str, inputs)),
+            todo="Pass train_dataset=with_sample_ids(dataset); a data_collator of your own has to keep that column.",
+        )
+    ids: Tensor = inputs[column]
+    return ids
+
+
 def with_sample_ids(dataset: Any) -> Any:
     """The data set with a column ``sample_id``: each sample's position. To be called after selecting and shuffling.
 
@@ -162,7 +225,7 @@ class _WithIds(Dataset[Any]):
 def _recorded_step(recorder: Recorder) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     def around(training_step: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def step(model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
-            ids = check_ids(inputs, SAMPLE_ID)
+            ids = _ids_of(inputs, SAMPLE_ID)
             labels = inputs["labels"]
             del inputs[SAMPLE_ID]
             loss = training_step(model, inputs, *args, **kwargs)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gwa_attrib.files.places import place
 from gwa_attrib.hooks.forward import Forward, forward_batch
+from gwa_attrib.hooks.sharding import check_sharded, unwrapped
 from gwa_attrib.recording.arguments import (
     check_beginning,
     check_head_engine,
@@ -21,10 +22,10 @@ from gwa_attrib.recording.epoch_end import ProbeRecording
 from gwa_attrib.recording.head import HeadCapture
 from gwa_attrib.recording.layer_recording import LayerRecording
 from gwa_attrib.recording.probe import Probe
-from gwa_attrib.recording.processes import Processes, check_sharded, unwrapped
+from gwa_attrib.recording.processes import Processes
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.recording.samples import SampleBook
-from gwa_attrib.store.new_run import new_info
+from gwa_attrib.store.run_json import new_info
 from gwa_attrib.store.resumed import whole_epochs
 from gwa_attrib.store.writer import RunWriter
 

@@ -14,9 +14,8 @@ from gwa_attrib.recording.head import HeadCapture
 from gwa_attrib.recording.layer_recording import LayerRecording
 from gwa_attrib.recording.measures import POINTS, View, measures
 from gwa_attrib.recording.probe import Probe
-from gwa_attrib.recording.processes import Processes
-from gwa_attrib.recording.shared_rows import LOOKED_AT, in_order, own_rows, told
-from gwa_attrib.recording.votes import Consensus
+from gwa_attrib.recording.processes import LOOKED_AT, Processes, in_order, own_rows, told
+from gwa_attrib.recording.samples import Consensus
 from gwa_attrib.store.summaries import sums_of
 
 

@@ -1,10 +1,10 @@
 """Hooks on the classification head: they carry the head's input and output of a training batch, and compute nothing.
 
 A batch counts once it has gone forward in training mode with gradients enabled *and* backward: evaluation passes,
-`no_grad` passes and forwards whose loss was thrown away leave no trace.
+`no_grad` passes and forwards whose loss was thrown away leave no trace. Beside them: how an optimizer moves the head.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -15,8 +15,9 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.errors import HeadError, StepOrderError
+from gwa_attrib.hooks.heads import candidates
 from gwa_attrib.hooks.hook import Hook
-from gwa_attrib.recording.processes import in_forward, is_sharded
+from gwa_attrib.hooks.sharding import in_forward, is_sharded
 
 
 class HeadBatch:
@@ -49,37 +50,6 @@ class HeadBatch:
         if self._whole is not None:
             return self._whole[1]
         return None if self.head.bias is None else self.head.bias.detach()
-
-
-def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.Linear]:
-    """The layers that may be the head, by name: the one that was asked for, or every linear layer.
-
-    Raises:
-        HeadError: there is none, or it is not linear.
-    """
-    modules: Mapping[str, nn.Module] = dict(model.named_modules(remove_duplicate=head is None))
-    linear = {name: module for name, module in modules.items() if isinstance(module, nn.Linear)}
-    listed = ", ".join(name or "(the model itself)" for name in linear) or "none"
-    if head is None:
-        chosen: dict[str, nn.Module] = dict(linear)
-        what = "no linear layer in the model"
-    else:
-        chosen = {n: m for n, m in modules.items() if (n == head if isinstance(head, str) else m is head)}
-        what = f"no module {head!r} in the model" if isinstance(head, str) else "a module that is not in the model"
-    if not chosen:
-        raise HeadError(
-            expected="a model with a linear classification head",
-            found=what,
-            todo=f"Name the final nn.Linear with head=...; linear layers of this model: {listed}.",
-        )
-    for name, module in chosen.items():
-        if not isinstance(module, nn.Linear):
-            raise HeadError(
-                expected="the head to be an nn.Linear",
-                found=f"{name!r} is a {type(module).__name__}",
-                todo=f"Name the final nn.Linear with head=...; linear layers of this model: {listed}.",
-            )
-    return {name: module for name, module in chosen.items() if isinstance(module, nn.Linear)}
 
 
 class HeadCapture:
@@ -233,3 +203,22 @@ class HeadCapture:
             del self._watched[name]
             self._handles.pop(name).remove()
         return [batch for batch in ready if batch.name == head]
+
+
+def learning_rate(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> float:
+    """Of the parameter group that holds `weight`; NaN without an optimizer."""
+    for group in optimizer.param_groups if optimizer else ():
+        if any(parameter is weight for parameter in group["params"]):
+            return float(group["lr"])
+    return float("nan")
+
+
+def optimizer_facts(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> dict[str, Any] | None:
+    """Its name, and momentum and weight decay of the group that holds `weight`, if it has them; None without one."""
+    if optimizer is None:
+        return None
+    facts: dict[str, Any] = {"name": type(optimizer).__name__}
+    for group in optimizer.param_groups:
+        if any(parameter is weight for parameter in group["params"]):
+            facts |= {name: float(group[name]) for name in ("momentum", "weight_decay") if name in group}
+    return facts

@@ -16,10 +16,9 @@ from gwa_attrib.functional.targets import residual
 from gwa_attrib.gradients import make_capture
 from gwa_attrib.gradients.reading import read_groups
 from gwa_attrib.gradients.self_check import Inputs, batch_size, check
-from gwa_attrib.hooks.compiling import untraced
-from gwa_attrib.hooks.hook import Hook
+from gwa_attrib.hooks.hook import Hook, untraced
+from gwa_attrib.recording.buffer import LayerBuffer
 from gwa_attrib.recording.head import HeadBatch, HeadCapture
-from gwa_attrib.recording.layer_buffer import LayerBuffer
 from gwa_attrib.store.schema import WHOLE
 
 

@@ -16,9 +16,7 @@ from torch.utils.data import DataLoader
 
 from gwa_attrib._registry import Registry
 from gwa_attrib.functional.alignment import head_alignment
-from gwa_attrib.functional.feature_geometry import subsampled_two_nn
-from gwa_attrib.functional.gradient_disparity import gradient_disparity, rescaled_loss
-from gwa_attrib.functional.spectrum import spectrum
+from gwa_attrib.functional.feature_geometry import gradient_disparity, rescaled_loss, spectrum, subsampled_two_nn
 from gwa_attrib.gradients.blocks import blocks
 from gwa_attrib.hooks.forward import Forward, glimpses, only, to_device
 from gwa_attrib.hooks.undisturbed import undisturbed

@@ -1,19 +1,28 @@
 """The processes that train together, and what they tell each other: when recording begins, and when an epoch ends.
 
 Never in between. They use a process group of their own, over gloo, so that nothing mixes with the training's.
+
+Of the observations of an epoch each tells the others what has to be known of all; a sample that several have seen is
+counted by the one of lowest rank.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
+import pyarrow as pa
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from jaxtyping import Bool
 
-from gwa_attrib.errors import InputError, RecordingError
+from gwa_attrib.errors import RecordingError
+from gwa_attrib.store.run_files import joined
 
 Result = TypeVar("Result")
 Told = TypeVar("Told")
+OBSERVED = ("sample_id", "step", "label", "pred", "p_label")
+"""What every process knows of the others' observations."""
+LOOKED_AT = ("sample_id", "step", "label", "pred")
+"""What every process knows of the others' probes."""
 
 
 class Processes:
@@ -60,57 +69,6 @@ class Processes:
         return told[0][0]  # type: ignore[no-any-return]
 
 
-def is_sharded(parameter: Tensor) -> bool:
-    """Whether a process holds only a part of it."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return False
-    from torch.distributed.tensor import DTensor  # takes most of a second
-
-    return isinstance(parameter, DTensor)
-
-
-def in_forward(module: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias as they are in a forward pass; copies where they may be sharded, and whole in the pass alone."""
-    several = dist.is_available() and dist.is_initialized()
-    weight, bias = (
-        p if p is None else p.detach().clone() if several else p.detach() for p in (module.weight, module.bias)
-    )
-    return weight, bias
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, where it was wrapped to train on several processes.
-
-    Raises:
-        InputError: it was wrapped in a way in which its layers cannot be read.
-    """
-    if isinstance(model, DistributedDataParallel):
-        return model.module  # type: ignore[no-any-return]
-    unreadable: tuple[type, ...] = (nn.DataParallel,)
-    if dist.is_available() and dist.is_initialized():
-        from torch.distributed.fsdp import FullyShardedDataParallel  # takes most of a second
-
-        unreadable += (FullyShardedDataParallel,)
-    for module in model.modules():
-        if isinstance(module, unreadable):
-            raise InputError(
-                expected="a model for DistributedDataParallel, or sharded by torch.distributed.fsdp.fully_shard",
-                found=f"one wrapped in {type(module).__name__}",
-                todo="Train with one of these.",
-            )
-    return model
-
-
-def check_sharded(model: nn.Module, layers: str | Sequence[str], measures: Sequence[str]) -> None:
-    """Raise InputError for what cannot be measured of sharded parameters."""
-    if (layers != "head" or measures) and any(map(is_sharded, model.parameters())):
-        raise InputError(
-            expected="layers='head' and no measures, where fully_shard has sharded the parameters",
-            found=f"measures {', '.join(measures)}" if measures else f"layers={layers!r}",
-            todo="Leave them out, or train with DistributedDataParallel.",
-        )
-
-
 def _attempt(work: Callable[[], Any], nothing: Any) -> tuple[Any, Exception | None]:
     try:
         return work(), None
@@ -129,3 +87,26 @@ def _raise_if(rank: int, text: str | None) -> None:
             found=f"an error in the process of rank {rank}: {text.rstrip('.')}",
             todo="What holds for that process holds for all; what was recorded before is whole.",
         )
+
+
+def told(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """What a process tells the others of a table."""
+    return table.select(list(columns))
+
+
+def in_order(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of all processes in the order in which they were made; of one step by rank."""
+    rows = joined(tables)
+    return rows if len(tables) == 1 else rows.take(np.argsort(rows["step"].to_numpy(), kind="stable"))
+
+
+def own_rows(tables: Sequence[pa.Table], rank: int) -> Bool[np.ndarray, " row"]:
+    """Of each row of the table of `rank`, whether no process of lower rank has that sample."""
+    lower = [table["sample_id"].to_numpy() for table in tables[:rank]]
+    known = np.concatenate([np.empty(0, dtype=np.int64), *lower])
+    return ~np.isin(tables[rank]["sample_id"].to_numpy(), known)
+
+
+def own_samples(tables: Sequence[pa.Table], rank: int) -> int:
+    """How many samples the process of `rank` counts: those that none of lower rank has."""
+    return len(np.unique(tables[rank]["sample_id"].to_numpy()[own_rows(tables, rank)]))

@@ -12,7 +12,7 @@ with gwa.record(model, "runs/a", num_samples=len(train_set)) as recorder:
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -25,24 +25,61 @@ from torch.utils.data import DataLoader
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.places import Place
 from gwa_attrib.functional.observation import observe
-from gwa_attrib.hooks.compiling import explain_full_graph
+from gwa_attrib.hooks.hook import explain_full_graph
 from gwa_attrib.recording.arguments import check_loss, check_names, checked_ids, checked_metrics
 from gwa_attrib.recording.batches import Batches
 from gwa_attrib.recording.buffer import EpochBuffer
 from gwa_attrib.recording.epoch_end import Look, ProbeRecording
-from gwa_attrib.recording.head import HeadBatch, HeadCapture
+from gwa_attrib.recording.head import HeadBatch, HeadCapture, learning_rate, optimizer_facts
 from gwa_attrib.recording.head_checks import due, measure, verify
 from gwa_attrib.recording.layer_recording import LayerRecording
-from gwa_attrib.recording.learning_rate import learning_rate, optimizer_facts
-from gwa_attrib.recording.processes import Processes
-from gwa_attrib.recording.replay import Replay
+from gwa_attrib.recording.processes import OBSERVED, Processes, in_order, own_samples, told
 from gwa_attrib.recording.samples import SampleBook
-from gwa_attrib.recording.shared_rows import OBSERVED, in_order, own_samples, told
 from gwa_attrib.store.resumed import check_stored, give_up_from, whole_epochs
-from gwa_attrib.store.run import open_run
-from gwa_attrib.store.schema import SIGNALS, TOP
+from gwa_attrib.store.run import Run, open_run
+from gwa_attrib.store.run_files import parts, read_table
+from gwa_attrib.store.schema import EPOCH_SCHEMA, EPOCHS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE, SIGNALS, TOP
 from gwa_attrib.store.summaries import COLUMNS, EpochSummary, Row, epoch_frame, epoch_row, summary_of, sums_of
 from gwa_attrib.store.writer import RunWriter
+
+
+class Replay:
+    """The tables of the epochs before `end`, one epoch in memory at a time; may be gone through again."""
+
+    def __init__(self, run: Run, end: int) -> None:
+        self._run_id = run.run_id
+        self._files = {
+            folder: {epoch: paths for epoch, paths in parts(run.path / folder).items() if epoch < end}
+            for folder in (OBSERVATIONS, PROBE, EPOCHS)
+        }
+
+    def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | None]]:
+        """Of each epoch what was observed, and what was looked at in evaluation mode, if anything was."""
+        for epoch, paths in self._files[OBSERVATIONS].items():
+            looked = self._files[PROBE].get(epoch)
+            yield self._joined(paths, epoch), None if looked is None else self._joined(looked, epoch)
+
+    def rows(self) -> dict[int, list[Row]]:
+        """The summaries of the epochs, by their number."""
+        files = self._files[EPOCHS]
+        return {
+            epoch: [
+                row for path in paths for row in read_table(path, self._run_id, EPOCH_SCHEMA, epoch=epoch).to_pylist()
+            ]
+            for epoch, paths in files.items()
+        }
+
+    def steps(self) -> int:
+        """How many steps the epochs took."""
+        files = self._files[OBSERVATIONS]
+        if not files:
+            return 0
+        last = self._joined(files[max(files)], max(files), ["step"])
+        return 1 + int(last["step"].to_numpy().max())
+
+    def _joined(self, paths: list[Place], epoch: int, columns: list[str] | None = None) -> pa.Table:
+        read = [read_table(path, self._run_id, OBSERVATION_SCHEMA, columns=columns, epoch=epoch) for path in paths]
+        return in_order(read)
 
 
 class Recorder:

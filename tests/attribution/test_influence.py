@@ -166,6 +166,6 @@ def test_how_much_is_formed_at_a_time_makes_no_difference(method: str, monkeypat
     args = (problem.model, F.cross_entropy, problem.train)
     pairs = gwa.attribute(*args, problem.query, method, batch_size=4).values
     alone = gwa.self_influence(*args, method, batch_size=4).values
-    monkeypatch.setattr("gwa_attrib.attribution.inverse_products.CHUNK_BYTES", 1)
+    monkeypatch.setattr("gwa_attrib.attribution.influence.CHUNK_BYTES", 1)
     np.testing.assert_allclose(gwa.attribute(*args, problem.query, method, batch_size=4).values, pairs, rtol=1e-6)
     np.testing.assert_allclose(gwa.self_influence(*args, method, batch_size=4).values, alone, rtol=1e-6)

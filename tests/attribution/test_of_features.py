@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 import gwa_attrib as gwa
 from gwa_attrib.attribution.of_features import Representer
-from gwa_attrib.attribution.projection import Projection
 from gwa_attrib.attribution.task import Task
+from gwa_attrib.attribution.trak import Projection
 from gwa_attrib.errors import HeadError, InputError
 from gwa_attrib.functional.shapley import knn_shapley
 from tests.attribution.problems import head_names, mlp

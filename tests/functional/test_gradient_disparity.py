@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from gwa_attrib.functional.gradient_disparity import gradient_disparity, rescaled_loss
+from gwa_attrib.functional.feature_geometry import gradient_disparity, rescaled_loss
 
 
 def test_equal_batches() -> None:

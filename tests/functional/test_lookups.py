@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gwa_attrib.functional.lookups import table_gradient, table_squared_norm
+from gwa_attrib.functional.outer_products import table_gradient, table_squared_norm
 from tests import properties
 from tests.functional.cases import TOLERANCE
 

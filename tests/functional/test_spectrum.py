@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gwa_attrib.functional.spectrum import spectrum
+from gwa_attrib.functional.feature_geometry import spectrum
 
 
 def orthonormal(rows: int, columns: int) -> torch.Tensor:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from gwa_attrib.gradients.keep import Kept, packs
+from gwa_attrib.gradients.use import Kept, packs
 from tests.gradients.oracle import Readout, assert_exact
 
 

@@ -42,7 +42,7 @@ def test_the_table_holds_what_was_observed(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("every", [1, 4, 5, 100])
 def test_when_it_is_brought_over_does_not_matter(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
     expected = filled([3, 1, 4])[0].table(0, SIGNALS)
-    monkeypatch.setattr(buffer, "FLUSH_EVERY", every)
+    monkeypatch.setattr(buffer, "OBSERVATIONS", every)
     assert filled([3, 1, 4])[0].table(0, SIGNALS).equals(expected)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gwa_attrib.functional.layer_alignment import GroupGradient
-from gwa_attrib.recording import layer_buffer
-from gwa_attrib.recording.layer_buffer import LayerBuffer
+from gwa_attrib.recording import buffer
+from gwa_attrib.recording.buffer import LayerBuffer
 from gwa_attrib.store.schema import LAYER_SCHEMA
 
 GROUPS = ("all", "stem", "body.0")
@@ -67,7 +67,7 @@ def test_columns_and_types_are_plain() -> None:
 def test_when_it_is_brought_over_does_not_matter(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
     ids = [[3, 1, 2], [0], [5, 4, 1, 6]]
     expected = filled(ids)[0].table(0)
-    monkeypatch.setattr(layer_buffer, "FLUSH_EVERY", every)
+    monkeypatch.setattr(buffer, "NUMBERS", every)
     assert filled(ids)[0].table(0).equals(expected)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gwa_attrib as gwa
-from gwa_attrib.recording.votes import Consensus
+from gwa_attrib.recording.samples import Consensus
 from tests import loops
 
 Row = tuple[int, int, float]

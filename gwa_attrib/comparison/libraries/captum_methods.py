@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from gwa_attrib.attribution.head_data import head_data
+from gwa_attrib.attribution.of_features import head_data
 from gwa_attrib.auditing.audited_model import AuditedModel
 from gwa_attrib.comparison.libraries.registry import EXTRA, baselines, needs, quiet
 from gwa_attrib.comparison.libraries.supported import (

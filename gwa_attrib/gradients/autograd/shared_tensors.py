@@ -9,8 +9,7 @@ from torch.utils.hooks import RemovableHandle
 from gwa_attrib.errors import LayerError
 from gwa_attrib.functional.targets import full_precision
 from gwa_attrib.gradients.autograd.graph import Parents, meetings, numbered, parameter_nodes
-from gwa_attrib.gradients.autograd.pieces import gradient_of_pieces
-from gwa_attrib.gradients.autograd.taps import Owner, Piece, Spread, listen
+from gwa_attrib.gradients.autograd.taps import Owner, Piece, Spread, gradient_of_pieces, listen
 from gwa_attrib.gradients.autograd.views import Node
 from gwa_attrib.gradients.layout import Known, Layout, no_layout
 from gwa_attrib.gradients.plan import Plan

@@ -1,15 +1,20 @@
-"""Per-sample gradients of a tensor that all samples share, taken from the operations where it meets them."""
+"""Per-sample gradients of a tensor that all samples share, taken in pieces from the operations where it meets them; and
+from the pieces its product with the gradient, and the gradient's norm."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from gwa_attrib.errors import LayerError
+from gwa_attrib.functional.chunking import chunks
+from gwa_attrib.functional.outer_products import outer_gradient, outer_squared_norm
 from gwa_attrib.functional.targets import full_precision
 from gwa_attrib.gradients.autograd.graph import Meeting, spread_dimensions
 from gwa_attrib.gradients.autograd.views import Node
 from gwa_attrib.gradients.layout import Known, Layout
+from gwa_attrib.gradients.rules.rule import Part
 
 
 class Owner(NamedTuple):
@@ -166,3 +171,49 @@ def rows_first(rows: Tensor, owner: Owner) -> Tensor:
 def _rows(meeting: Meeting, owner: Owner, grad: Tensor) -> Rows:
     x = saved(meeting.node, "mat1" if meeting.node.name() == "AddmmBackward0" else "self", owner.name)
     return Rows(rows_first(full_precision(x), owner), rows_first(full_precision(grad.detach()), owner), meeting.entries)
+
+
+def part_of_pieces(parameter: Tensor, pieces: Sequence[Piece], samples: int) -> Part:
+    """Exact also where several uses share entries: then the gradients are formed, a few samples at a time."""
+    if not overlapping([piece.entries for piece in pieces], parameter.numel()):
+        parts = [_apart(parameter.detach(), piece) for piece in pieces]
+        return Part(sum(p.dot for p in parts), sum(p.squared_norm for p in parts))  # type: ignore[arg-type]
+    dot, norm = [], []
+    for part in chunks(samples, parameter.numel(), parameter.device):
+        gradient = gradient_of_pieces(parameter, pieces, part).flatten(1)
+        dot.append(gradient @ parameter.detach().to(gradient.dtype).flatten())
+        norm.append(gradient.square().sum(dim=1))
+    return Part(torch.cat(dot), torch.cat(norm))
+
+
+def overlapping(indices: Sequence[Tensor], size: int) -> bool:
+    """Whether an entry of the parameter appears twice."""
+    if len(indices) == 1 and indices[0].numel() == size and indices[0].is_contiguous():
+        return False
+    everything = torch.cat([index.flatten() for index in indices])
+    return len(torch.unique(everything)) != len(everything)
+
+
+def gradient_of_pieces(parameter: Tensor, pieces: Sequence[Piece], part: slice) -> Tensor:
+    """Per-sample gradients ``[sample, *parameter.shape]`` of some samples."""
+    values = [_gradient(piece, part) for piece in pieces]
+    total = values[0].new_zeros(len(values[0]), parameter.numel())
+    for piece, value in zip(pieces, values, strict=True):
+        total.index_add_(1, piece.entries.flatten().to(value.device), value.reshape(len(value), -1))
+    return total.view(len(total), *parameter.shape)
+
+
+def _gradient(piece: Piece, part: slice) -> Tensor:
+    if isinstance(piece, Spread):
+        return piece.gradient[part]
+    return outer_gradient(piece.right[part], piece.left[part])
+
+
+def _apart(parameter: Tensor, piece: Piece) -> Part:
+    values = parameter.flatten()[piece.entries.to(parameter.device)]
+    if isinstance(piece, Rows):
+        values = values.to(piece.left.dtype)
+        dot = ((piece.left @ values) * piece.right).sum(dim=(1, 2))
+        return Part(dot, outer_squared_norm(piece.left, piece.right))
+    rows = piece.gradient.reshape(len(piece.gradient), -1)
+    return Part(rows @ values.to(rows.dtype).flatten(), rows.square().sum(dim=1))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gwa_attrib.functional.lookups import table_gradient, table_squared_norm
+from gwa_attrib.functional.outer_products import table_gradient, table_squared_norm
 from gwa_attrib.gradients.rules.rule import Gradients, Operands, Part, Parts, Rule, layer_rules
 
 
