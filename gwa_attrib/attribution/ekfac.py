@@ -44,7 +44,7 @@ def kronecker_basis(
 
 
 @attributors.register("ekfac", suspect="high", source="Grosse et al. 2023, arXiv 2308.03296")
-def ekfac(task: Task, *, damping: float | None = None, fisher: str = "true") -> "Ekfac":
+def ekfac_attributor(task: Task, *, damping: float | None = None, fisher: str = "true") -> "Ekfac":
     """Influence with eigenvalue-corrected Kronecker factors, of linear layers and convolutions.
 
     damping: None for a tenth of each layer's mean eigenvalue. fisher: "true" draws one label a sample from the model's

@@ -93,7 +93,9 @@ def default_damping(task: Task, damping: float | None) -> float:
 
 
 @attributors.register("influence", suspect="high", source=SOURCE)
-def influence(task: Task, *, damping: float | None = None, curvature: str = "gauss_newton") -> InverseProducts:
+def influence_attributor(
+    task: Task, *, damping: float | None = None, curvature: str = "gauss_newton"
+) -> InverseProducts:
     """Influence with the curvature formed and inverted: exact; up to 8192 parameters."""
 
     def fit(task: Task) -> Inverse:

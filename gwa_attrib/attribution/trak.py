@@ -16,7 +16,7 @@ BLOCK = 1 << 14
 
 
 @attributors.register("trak", suspect="high", source="Park et al. 2023, arXiv 2303.14186")
-def trak(task: Task, *, dimensions: int = 512, damping: float = 0.0) -> "Trak":
+def trak_attributor(task: Task, *, dimensions: int = 512, damping: float = 0.0) -> "Trak":
     """Linear regression on projected gradients of the margin; better with several independently trained checkpoints.
 
     dimensions: of the projection; as many as there are parameters at most. damping: added to the kernel's diagonal,

@@ -15,7 +15,7 @@ def trainable(model: nn.Module, prefix: str = "") -> list[str]:
     return [name for name, p in model.named_parameters(prefix=prefix, remove_duplicate=False) if p.requires_grad]
 
 
-def blocks(model: nn.Module) -> Groups:
+def blocks_of(model: nn.Module) -> Groups:
     """The model's trainable parameters by block; a parameter that several blocks share belongs to the first.
 
     A block is a member of a stack (`nn.Sequential`, `nn.ModuleList`), or a child of the model beside the stacks.

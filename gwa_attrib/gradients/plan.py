@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from gwa_attrib.errors import InputError, LayerError
-from gwa_attrib.gradients.blocks import blocks, named_groups
+from gwa_attrib.gradients.blocks import blocks_of, named_groups
 from gwa_attrib.gradients.rules.rule import Rule, own_parameters, rule_of
 
 
@@ -59,7 +59,7 @@ def make_plan(model: nn.Module, layers: str | Sequence[str]) -> Plan:
         InputError: a name that is no module with trainable parameters.
         LayerError: a layer that cannot be measured as it is set up.
     """
-    groups = blocks(model) if layers == "all" else named_groups(model, layers)
+    groups = blocks_of(model) if layers == "all" else named_groups(model, layers)
     if not groups:
         raise InputError(
             expected="a model with something to train",

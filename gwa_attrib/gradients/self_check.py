@@ -24,7 +24,7 @@ from gwa_attrib.gradients.capture import LayerCapture
 from gwa_attrib.gradients.layout import Layout
 from gwa_attrib.gradients.rules.normalization import BATCH_NORMS
 from gwa_attrib.gradients.single_samples import Deviation, Inputs, alone, batch_size, in_one_graph
-from gwa_attrib.hooks.undisturbed import undisturbed
+from gwa_attrib.hooks.undisturbed import left_undisturbed
 
 __all__ = ["Deviation", "Inputs", "batch_size", "check", "tolerance"]
 
@@ -140,7 +140,7 @@ def mixing_module(model: nn.Module, inputs: Inputs, size: int) -> str | None:
 def _seen(model: nn.Module, inputs: Inputs, order: list[int], size: int) -> Seen:
     seen: Seen = []
     args, kwargs = inputs.pick(order)
-    with undisturbed(model, training=None), torch.no_grad():
+    with left_undisturbed(model, training=None), torch.no_grad():
         torch.manual_seed(0)
         random.seed(0)
         np.random.seed(0)

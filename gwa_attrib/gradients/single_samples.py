@@ -16,7 +16,7 @@ from gwa_attrib.errors import LayerError, LayerMismatchError
 from gwa_attrib.gradients.capture import LayerCapture
 from gwa_attrib.gradients.rules.normalization import BATCH_NORMS
 from gwa_attrib.gradients.rules.rule import Part
-from gwa_attrib.hooks.undisturbed import undisturbed
+from gwa_attrib.hooks.undisturbed import left_undisturbed
 
 Products = list[tuple[float, float]]
 """⟨g, θ⟩ and ‖g‖² of each parameter, of one sample's gradient g."""
@@ -107,7 +107,7 @@ def alone(model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int) ->
 @contextmanager
 def _looked_at(model: nn.Module, capture: LayerCapture, *, training: bool | None) -> Iterator[None]:
     """Batch norms by their stored statistics; whether training mixes through them is judged elsewhere."""
-    with undisturbed(model, training=training), torch.enable_grad():
+    with left_undisturbed(model, training=training), torch.enable_grad():
         for module in model.modules():
             if isinstance(module, BATCH_NORMS):
                 module.training = False

@@ -10,7 +10,7 @@ from torch import nn
 
 
 @contextmanager
-def undisturbed(model: nn.Module, *, training: bool | None) -> Iterator[None]:
+def left_undisturbed(model: nn.Module, *, training: bool | None) -> Iterator[None]:
     """`model` in training or evaluation mode inside the block, or with None in the modes it is in; afterwards the mode
     of each module, all buffers and the random numbers of torch, numpy and Python are as before."""
     modes = [(module, module.training) for module in model.modules()]

@@ -25,8 +25,8 @@ from gwa_attrib.recording.probe import Probe
 from gwa_attrib.recording.processes import Processes
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.recording.samples import SampleBook
-from gwa_attrib.store.run_json import new_info
 from gwa_attrib.store.resumed import whole_epochs
+from gwa_attrib.store.run_json import new_info
 from gwa_attrib.store.writer import RunWriter
 
 

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from gwa_attrib.display.notebook import small_html
 from gwa_attrib.errors import GWAError, InputError
 from gwa_attrib.gradients import LayerCapture, make_capture, make_plan
-from gwa_attrib.gradients.blocks import blocks
+from gwa_attrib.gradients.blocks import blocks_of
 from gwa_attrib.gradients.self_check import Inputs, batch_size, check, tolerance
 
 
@@ -85,7 +85,7 @@ def doctor(model: nn.Module, inputs: Any, *, layers: str | Sequence[str] = "all"
             found=f"{samples}",
             todo="Pass the inputs of one training batch: a tensor, a tuple of arguments or a dict of keywords.",
         )
-    groups = blocks(model) if layers == "all" else make_plan(model, layers).groups
+    groups = blocks_of(model) if layers == "all" else make_plan(model, layers).groups
     given = Inputs(args, kwargs, samples)
     return Diagnosis(
         tuple(_finding(model, block, members, given, engine) for block, members in groups.items()), tolerance(model)

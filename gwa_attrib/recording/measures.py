@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from gwa_attrib._registry import Registry
 from gwa_attrib.functional.alignment import head_alignment
 from gwa_attrib.functional.feature_geometry import gradient_disparity, rescaled_loss, spectrum, subsampled_two_nn
-from gwa_attrib.gradients.blocks import blocks
+from gwa_attrib.gradients.blocks import blocks_of
 from gwa_attrib.hooks.forward import Forward, glimpses, only, to_device
-from gwa_attrib.hooks.undisturbed import undisturbed
+from gwa_attrib.hooks.undisturbed import left_undisturbed
 
 BATCHES = 5
 """Batches whose gradients are compared: 10 pairs."""
@@ -83,7 +83,7 @@ def _training_losses(view: View) -> Iterator[Tensor]:
         generator=generator,
     )
     smoothing, weight = view.loss["label_smoothing"], view.loss["class_weight"]
-    with undisturbed(view.model, training=True), torch.enable_grad(), glimpses(view.linear) as seen:
+    with left_undisturbed(view.model, training=True), torch.enable_grad(), glimpses(view.linear) as seen:
         for _, batch in zip(range(BATCHES), loader, strict=False):
             targets = view.forward(view.model, to_device(batch, view.linear.weight.device))
             logits = only(seen, view.head).logits
@@ -100,7 +100,7 @@ def last_layer_dimension(view: View) -> dict[str, float]:
 def peak_dimension(view: View) -> dict[str, float]:
     """Largest intrinsic dimension (TwoNN) over the outputs of the model's blocks, in evaluation mode."""
     modules = dict(view.model.named_modules())
-    names = [name for name in blocks(view.model) if name in modules and name != view.head]
+    names = [name for name in blocks_of(view.model) if name in modules and name != view.head]
     found = [subsampled_two_nn(_activations(view, name)).dimension for name in names]
     return {"pid": max((value for value in found if np.isfinite(value)), default=float("nan"))}
 
@@ -117,7 +117,7 @@ def _activations(view: View, name: str) -> np.ndarray[Any, np.dtype[Any]]:
 
     handle = module.register_forward_hook(went_forward)
     try:
-        with undisturbed(view.model, training=False), torch.no_grad():
+        with left_undisturbed(view.model, training=False), torch.no_grad():
             for batch in view.loader:
                 view.forward(view.model, to_device(batch, view.linear.weight.device))
                 if sum(len(part) for part in caught) >= POINTS:

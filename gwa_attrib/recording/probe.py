@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Subset
 from gwa_attrib.errors import InputError
 from gwa_attrib.functional.observation import observe
 from gwa_attrib.hooks.forward import Forward, glimpses, only, to_device
-from gwa_attrib.hooks.undisturbed import undisturbed
+from gwa_attrib.hooks.undisturbed import left_undisturbed
 from gwa_attrib.recording.batches import Batches
 from gwa_attrib.recording.buffer import EpochBuffer
 from gwa_attrib.recording.processes import Processes
@@ -101,7 +101,7 @@ class Probe:
             )
         announced: list[Tensor] = []
         head = self.head(name)
-        with undisturbed(self.model, training=False), torch.no_grad(), glimpses(head) as seen:
+        with left_undisturbed(self.model, training=False), torch.no_grad(), glimpses(head) as seen:
             for batch in Batches(loader, announced.append):
                 targets = self._forward(self.model, to_device(batch, head.weight.device))
                 glimpse = only(seen, name)

@@ -6,7 +6,7 @@ from torch import nn
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.gradients import make_plan
-from gwa_attrib.gradients.blocks import blocks
+from gwa_attrib.gradients.blocks import blocks_of
 
 
 class Block(nn.Module):
@@ -80,7 +80,7 @@ MODELS = {
 @pytest.mark.parametrize("model", MODELS)
 def test_the_blocks_are_those_that_people_speak_of(model: str) -> None:
     make, names = MODELS[model]
-    assert list(blocks(make())) == names
+    assert list(blocks_of(make())) == names
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -89,12 +89,12 @@ def test_every_trainable_parameter_is_in_one_block(model: str) -> None:
     first = next(module.parameters())
     first.requires_grad_(False)
     trained = [name for name, p in module.named_parameters() if p.requires_grad]
-    members = [name for names in blocks(module).values() for name in names]
+    members = [name for names in blocks_of(module).values() for name in names]
     assert sorted(members) == sorted(trained)
 
 
 def test_a_shared_parameter_belongs_to_the_first_block() -> None:
-    groups = blocks(Tied())
+    groups = blocks_of(Tied())
     assert groups["table"] == ("table.weight",)
     assert groups["out"] == ("out.bias",)
 
@@ -102,7 +102,7 @@ def test_a_shared_parameter_belongs_to_the_first_block() -> None:
 def test_a_block_without_anything_to_train_is_no_group() -> None:
     model = perceptron()
     model[2].requires_grad_(False)
-    assert list(blocks(model)) == ["0", "4"]
+    assert list(blocks_of(model)) == ["0", "4"]
 
 
 def test_named_modules_and_parameters_are_groups_in_the_order_given() -> None:

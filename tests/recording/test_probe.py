@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 
 from gwa_attrib.errors import HeadError, InputError, RunError, SampleIdError, StepOrderError
 from gwa_attrib.functional import gwa
-from gwa_attrib.hooks.undisturbed import undisturbed
+from gwa_attrib.hooks.undisturbed import left_undisturbed
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.probe import sampled
 from gwa_attrib.recording.processes import Processes
@@ -114,7 +114,7 @@ def test_the_model_and_all_random_numbers_are_left_as_they_were(tmp_path: Path, 
 
 def test_pythons_own_random_numbers_go_on_where_they_were() -> None:
     model, before = Normalised(), random.getstate()
-    with undisturbed(model, training=False):
+    with left_undisturbed(model, training=False):
         random.random()
     assert random.getstate() == before
 

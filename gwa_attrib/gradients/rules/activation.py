@@ -14,6 +14,6 @@ def gradient(module: nn.PReLU, operands: Operands) -> Gradients:
 
 
 @layer_rules.register("PReLU", source="exact")
-def prelu() -> Rule:
+def prelu_rule() -> Rule:
     """Sums over the positions of the gradient times the negative part of the input."""
     return Rule(kinds=(nn.PReLU,), gradient=gradient, event=lambda module, x: x.dim() - 1)

@@ -119,6 +119,6 @@ RULE = Rule(
 
 
 @layer_rules.register("convolution", source="Rochette et al. 2019, 1912.06015; Bu et al. 2022, 2205.10683")
-def convolution() -> Rule:
+def convolution_rule() -> Rule:
     """Norms from Gram matrices of the positions, or from per-sample kernels formed by a grouped convolution."""
     return RULE

@@ -51,7 +51,7 @@ def refuses(module: nn.Embedding | nn.EmbeddingBag) -> str | None:
 
 
 @layer_rules.register("embedding", source="exact")
-def embedding() -> Rule:
+def embedding_rule() -> Rule:
     """Norms of the rows that a sample looked up, each the sum of its lookups; the padding row left out."""
     return Rule(kinds=(nn.Embedding,), gradient=gradient, norms=norms, event=lambda module, x: 0, refuses=refuses)
 
@@ -88,7 +88,7 @@ def _ragged(module: nn.EmbeddingBag, rows: Tensor, offsets: Tensor, weights: Ten
 
 
 @layer_rules.register("embedding bag", source="exact")
-def embedding_bag() -> Rule:
+def embedding_bag_rule() -> Rule:
     """Norms of the rows that a sample's bag looked up, each the sum of its lookups and their factors."""
     return Rule(
         kinds=(nn.EmbeddingBag,),

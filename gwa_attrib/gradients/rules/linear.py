@@ -61,6 +61,6 @@ RULE = Rule(kinds=(nn.Linear,), gradient=gradient, norms=norms, needs_output=nee
 
 
 @layer_rules.register("linear", source="Goodfellow 2015, 1510.01799; Li et al. 2022, 2110.05679")
-def linear() -> Rule:
+def linear_rule() -> Rule:
     """Norms from outer products; of sequences from Gram matrices of positions, or the gradient if that is smaller."""
     return RULE
