@@ -29,7 +29,7 @@ from torch.func import functional_call, grad, vmap
 from torch.utils.data import TensorDataset
 
 import gwa_attrib as gwa
-from gwa_attrib.comparison.cost import measured
+from gwa_attrib.comparison.limits import measured
 
 BATCH = 128
 PARTS = ["self_influence", "pairs", "ekfac"]

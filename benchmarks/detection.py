@@ -28,7 +28,7 @@ from detection_peers import aum_with_threshold_samples, neighbour_vote
 from tqdm.auto import tqdm
 
 import gwa_attrib as gwa
-from gwa_attrib.auditing.audited_model import AuditedModel, audited_model
+from gwa_attrib.auditing.audited_model import AuditedModel, load_audited_model
 from gwa_attrib.comparison.libraries import baselines
 from gwa_attrib.comparison.libraries.cross_validation import out_of_fold
 from gwa_attrib.files.whole import whole_file
@@ -59,7 +59,7 @@ def beside(cell: Cell, _: Sources, work: Path) -> None:
     if (folder / "seconds.json").exists():
         return
     run = gwa.open_run(folder / "run")
-    model = audited_model(run)
+    model = load_audited_model(run)
     seconds = {"audit": json.loads((folder / "audit.json").read_text(encoding="utf-8"))["seconds"]}
     began = time.perf_counter()
     before = out_of_fold(model).seconds_before

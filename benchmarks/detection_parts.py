@@ -19,7 +19,7 @@ from torch import Tensor
 import gwa_attrib as gwa
 from gwa_attrib.analyses.class_evidence import Consensus, find_consensus
 from gwa_attrib.analyses.mislabeled import log_odds
-from gwa_attrib.analyses.noise_matrix import noise_matrix, shares
+from gwa_attrib.analyses.noise_matrix import estimate_noise_matrix, shares
 from gwa_attrib.analyses.probabilities import believed, labels_of, mean_probabilities, pooled, summed, views
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -37,7 +37,7 @@ def variants(run: gwa.Run, truth: Array) -> dict[str, Array]:
 
     def with_weights(weights: list[float]) -> Array:
         sums = summed(views(run, ALL), weights, labels, classes)
-        return by(believed(sums, labels), noise_matrix(pooled(sums), labels))
+        return by(believed(sums, labels), estimate_noise_matrix(pooled(sums), labels))
 
     weights, alike = list(consensus.weights), [1 / epochs] * epochs
     sums = summed(views(run, ALL), weights, labels, classes)

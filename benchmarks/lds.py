@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 import gwa_attrib as gwa
 from gwa_attrib.attribution import attributors
-from gwa_attrib.comparison.cost import measured
+from gwa_attrib.comparison.limits import measured
 from gwa_attrib.errors import GWAError
 from gwa_attrib.evaluation import (
     all_but_one,

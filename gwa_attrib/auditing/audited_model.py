@@ -15,9 +15,9 @@ from gwa_attrib.datasets import encode
 from gwa_attrib.datasets.again import read_again
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.files.places import local
-from gwa_attrib.store.kept import checkpoints
-from gwa_attrib.store.kept import kept_embeddings
+from gwa_attrib.store.kept import checkpoints, kept_embeddings
 from gwa_attrib.store.run import Run
+from gwa_attrib.store.run_json import AuditNotes
 
 BATCH = 512
 
@@ -40,6 +40,8 @@ class AuditedModel:
     """A model of the same kind, with new weights."""
     path: Path
     """The folder of the run."""
+    draw: int | None = None
+    """How many samples make an epoch when it is trained again, see `train_plainly`; None: those it is trained on."""
 
     @property
     def classes(self) -> int:
@@ -50,21 +52,23 @@ class AuditedModel:
     def train_again(self, kept: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> nn.Module:
         """A fresh model trained in the same way on the samples at positions `kept`; in evaluation mode."""
         ids = torch.from_numpy(kept)
-        return self.trained_on(self.inputs[ids], self.labels[ids], seed)
-
-    def trained_on(self, inputs: Tensor, labels: Tensor, seed: int, *, draw: int | None = None) -> nn.Module:
-        """As `train_again`, on any samples; `draw` of them make an epoch, see `train_plainly`."""
         with seeded(seed):
-            return train_plainly(self.fresh(), inputs, labels, self.plan, seed=seed, draw=draw)
+            return train_plainly(self.fresh(), self.inputs[ids], self.labels[ids], self.plan, seed=seed, draw=self.draw)
 
     def logits(self, model: nn.Module, kept: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
-        """What a model in evaluation mode says of the samples at positions `kept`."""
-        return self.answers(model, self.inputs[torch.from_numpy(kept)])
-
-    def answers(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        """What a model in evaluation mode says of samples, ``[sample, class]``."""
+        """Ask a model in evaluation mode for the samples at positions `kept`: logits ``[sample, class]``."""
         with torch.no_grad():
-            return torch.cat([model(part) for part in torch.split(inputs, BATCH)])
+            return torch.cat([model(part) for part in torch.split(self.inputs[torch.from_numpy(kept)], BATCH)])
+
+    def train_and_ask(
+        self, kept: np.ndarray[Any, np.dtype[np.int64]], asked: np.ndarray[Any, np.dtype[np.int64]], seed: int
+    ) -> Tensor:
+        """Train again on the samples at positions `kept` alone, and ask for those at `asked`: ``[asked, class]``.
+
+        The one way in which a counterfactual is measured on an audited run: what is taken out, relabelled or asked in
+        addition is a matter of `kept`, and of another `labels` or `inputs` (``dataclasses.replace``).
+        """
+        return self.logits(self.train_again(kept, seed), asked)
 
 
 def load_audited_model(run: Run) -> AuditedModel:
@@ -86,10 +90,10 @@ def load_audited_model(run: Run) -> AuditedModel:
             else "none: it was audited by an earlier version",
             todo="Audit the data again.",
         )
-    config: dict[str, Any] = run.info["config"]
+    notes = AuditNotes.read(run.info)
     inputs = encode(data, kept_embeddings(run))
     shape = tuple(inputs.shape[1:])
-    plan, spec = _plan(config), trusted_model(str(config.get("model")))
+    plan, spec = _plan(notes), trusted_model(str(notes.model))
 
     def fresh() -> nn.Module:
         return build_model(spec, data.kind, shape, len(data.class_names), plan.width)
@@ -110,12 +114,12 @@ def load_audited_model(run: Run) -> AuditedModel:
     )
 
 
-def _plan(config: dict[str, Any]) -> Plan:
+def _plan(notes: AuditNotes) -> Plan:
     try:
-        return Plan(**config["plan"])
-    except (KeyError, TypeError) as error:
+        return Plan(**(notes.plan or {}))
+    except TypeError as error:
         raise NotRecordedError(
             expected="the plan of the training in run.json",
-            found=f"{type(error).__name__}: {error}",
+            found="none" if notes.plan is None else f"{type(error).__name__}: {error}",
             todo="Audit the data again.",
         ) from error

@@ -1,23 +1,34 @@
 """The main job as one function: data in, a classifier trained with recording, samples ranked, a report to act on."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor, nn
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
 
-    from gwa_attrib.auditing.training import Plan
-    from gwa_attrib.datasets.labeled import LabeledData
-    from gwa_attrib.store import Run
-
-    IntColumn = np.ndarray[Any, np.dtype[np.int64]]
+from gwa_attrib.analyses import rank
+from gwa_attrib.analyses.expected_errors import expected_steps
+from gwa_attrib.auditing.models import build_model
+from gwa_attrib.auditing.training import Plan, estimate, fit, head_features, plan_for, seeded
+from gwa_attrib.datasets import LabeledData, embed, encode, load
+from gwa_attrib.datasets.encoding.inputs import text_encoder
+from gwa_attrib.datasets.flip import BEFORE_FLIP, flip_labels, known_look_alikes, look_alikes
+from gwa_attrib.display.progress import note, stage
+from gwa_attrib.evaluation import score_against, verified_labels
+from gwa_attrib.exporting.contents import plain
+from gwa_attrib.exporting.issues import write_issues
+from gwa_attrib.files.places import local
+from gwa_attrib.neighbours import near_duplicates
+from gwa_attrib.reporting import report
+from gwa_attrib.reporting.suspects.judged import judged_suspects
+from gwa_attrib.store import open_run
+from gwa_attrib.store.kept import keep_duplicates, keep_embeddings, keep_features
 
 NOT_LEARNT = ("class", "samples", "suspects", "recall", "steady")
 """What is told of a class that the training has not learnt."""
@@ -95,13 +106,6 @@ def audit(
         RunExistsError: `out` is taken.
     """
     began = time.perf_counter()
-    from gwa_attrib.auditing.training import plan_for
-    from gwa_attrib.datasets import embed, encode, load
-    from gwa_attrib.datasets.labeled import LabeledData
-    from gwa_attrib.display.progress import stage
-    from gwa_attrib.evaluation import verified_labels
-    from gwa_attrib.files.places import local
-    from gwa_attrib.store.kept import keep_embeddings
 
     exclude = (truth,) if truth else ()
     target = local(out, "the folder of an audit")
@@ -130,9 +134,6 @@ def flip_some(
     data: LabeledData, inputs: Tensor, rate: float, kind: Literal["symmetric", "pairs"], seed: int
 ) -> LabeledData:
     """The data set with a share of its labels changed; the column `label_before_flip` names the classes before that."""
-    import numpy as np
-
-    from gwa_attrib.datasets.flip import BEFORE_FLIP, flip_labels, known_look_alikes, look_alikes
 
     pairs = None
     if kind == "pairs":
@@ -145,7 +146,6 @@ def flip_some(
 
 def source_of(data: LabeledData) -> dict[str, Any]:
     """What is needed to read the same data again, and to know that it is the same."""
-    from gwa_attrib.datasets.encoding.inputs import text_encoder
 
     encoder = {"text_encoder": text_encoder()} if data.kind == "text" else {}
     return {
@@ -174,12 +174,6 @@ def train(
     data: LabeledData, inputs: Tensor, plan: Plan, path: Path, config: Mapping[str, Any], *, overwrite: bool
 ) -> Path:
     """Train the configured model on the data and record it; the folder of the run."""
-    import torch
-
-    from gwa_attrib.auditing.duration import estimate
-    from gwa_attrib.auditing.models import build_model
-    from gwa_attrib.auditing.training import fit, seeded
-    from gwa_attrib.display.progress import note
 
     def tell(first: float) -> None:
         note(estimate(first, plan, data.kind, shape, len(data), config["budget"]))
@@ -207,27 +201,14 @@ def train(
 
 def keep_neighbourhood(path: Path, model: nn.Module, head: str, inputs: Tensor) -> None:
     """Beside the run: features under the head of the trained model, and near-duplicates of what goes into it."""
-    from gwa_attrib.auditing.training import head_features
-    from gwa_attrib.display.progress import stage
-    from gwa_attrib.neighbours import near_duplicates
-    from gwa_attrib.store.kept import keep_duplicates, keep_features
 
     with stage("looking for duplicates"):
         keep_features(path, head_features(model, head, inputs))
         keep_duplicates(path, near_duplicates(inputs.numpy()).pairs)
 
 
-def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: float) -> AuditResult:
+def conclude(path: Path, data: LabeledData, verified: Int[np.ndarray, " sample"] | None, began: float) -> AuditResult:
     """Rank the samples of the finished run, score the ranking if the truth is known, and write tables and report."""
-    from gwa_attrib.analyses import rank
-    from gwa_attrib.analyses.expected_errors import expected_steps
-    from gwa_attrib.display.progress import stage
-    from gwa_attrib.evaluation import score_against
-    from gwa_attrib.exporting.contents import plain
-    from gwa_attrib.files.tables import write_issues
-    from gwa_attrib.reporting import report
-    from gwa_attrib.reporting.suspects.judged import judged_suspects
-    from gwa_attrib.store import open_run
 
     run = open_run(path)
     with stage("ranking"):
@@ -253,20 +234,6 @@ def conclude(path: Path, data: LabeledData, verified: IntColumn | None, began: f
         not_learnt=[{name: row[name] for name in NOT_LEARNT} for row in failed.to_dict(orient="records")],
         expected=[vars(one) for one in expected_steps(suspects.label_score[~suspects.doubtful])],
     )
-
-
-def read_again(run: Run) -> tuple[LabeledData | None, str]:
-    """See `gwa_attrib.datasets.again`."""
-    from gwa_attrib.datasets import again
-
-    return again.read_again(run)
-
-
-def source_as_read(run: Run) -> tuple[LabeledData | None, str]:
-    """See `gwa_attrib.datasets.again`."""
-    from gwa_attrib.datasets import again
-
-    return again.source_as_read(run)
 
 
 def _without_nan(value: Any) -> Any:

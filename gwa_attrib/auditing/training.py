@@ -1,7 +1,7 @@
 """Training for `audit`: a plan that fits data and budget, and the loop that follows it while a recorder listens."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,16 @@ from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from gwa_attrib.auditing.augment import shift_and_flip
 from gwa_attrib.display.progress import TIME_LEFT, bar, stop_if_asked
+from gwa_attrib.display.text import duration
 from gwa_attrib.errors import InputError
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.recorder import Recorder
-from gwa_attrib.store.checkpoints import save_checkpoint
+from gwa_attrib.store.kept import save_checkpoint
 
 Budget = Literal["fast", "normal", "thorough"]
 BATCH = 512
+LONG = 300.0
+"""Seconds of training from which on a faster budget is named."""
 CHECKPOINTS = 5
 """How many states of the model are kept beside the run, for attribution over checkpoints."""
 BUDGETS: tuple[Budget, ...] = ("fast", "normal", "thorough")
@@ -215,3 +218,29 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def estimate(first: float, plan: Plan, kind: str, shape: Sequence[int], samples: int, budget: Budget) -> str:
+    """How long `plan` will take, whose first epoch took `first` seconds; and, if that is long, a faster budget.
+
+    A faster budget has fewer epochs, whose number its plan says; where its model is narrower, an epoch of it takes
+    less than one of this training, and its time is an upper bound.
+
+    >>> plan = plan_for("table", (30,), 5000)
+    >>> estimate(2.0, plan, "table", (30,), 5000, "normal")
+    'about 38 seconds for 19 epochs'
+    """
+    seconds = first * plan.epochs
+    said = f"about {duration(seconds)} for {plan.epochs} epochs"
+    faster = _faster(plan, kind, shape, samples, budget)
+    if seconds <= LONG or faster is None:
+        return said
+    name, other = faster
+    at_most = "at most " if other.width < plan.width else "about "
+    return f"{said}; --budget {name} has {other.epochs} epochs, {at_most}{duration(first * other.epochs)}"
+
+
+def _faster(plan: Plan, kind: str, shape: Sequence[int], samples: int, budget: Budget) -> tuple[Budget, Plan] | None:
+    """The fastest budget and its plan, if it is another one with fewer epochs."""
+    other = plan_for(kind, tuple(shape), samples, BUDGETS[0])
+    return (BUDGETS[0], other) if budget != BUDGETS[0] and other.epochs < plan.epochs else None

@@ -65,7 +65,9 @@ def apply(
 
 def _refuse_without_data(run: "Run", name: str, decisions: Path | None) -> None:
     """What no audit has read cannot be copied; Python has the data."""
-    if "data" not in run.info["config"]:
+    from gwa_attrib.store.run_json import AuditNotes
+
+    if not AuditNotes.read(run.info).made_by_audit:
         decided = repr("decisions.csv" if decisions is None else str(decisions))
         raise NotRecordedError(
             expected="a run of an audit, which knows the data set to copy",

@@ -21,12 +21,14 @@ def say_next(run: "Run", name: str, copy: Path, decided: Sequence[object]) -> No
     """
     from gwa_attrib.datasets.loading import choose_reader
     from gwa_attrib.store.kept import is_finished
+    from gwa_attrib.store.run_json import AuditNotes
 
-    config = run.info["config"]
-    reader = choose_reader(config["data"])[0].name
-    source = f"{reader}:{copy}" if config["data"].startswith(f"{reader}:") else copy
-    column = [] if config["label_column"] is None else ["--label-column", config["label_column"]]
-    truth = [] if config["truth"] is None else ["--truth", config["truth"]]
+    notes = AuditNotes.read(run.info)
+    was = notes.data or ""  # there: the data were read again for the copy
+    reader = choose_reader(was)[0].name
+    source = f"{reader}:{copy}" if was.startswith(f"{reader}:") else copy
+    column = [] if notes.label_column is None else ["--label-column", notes.label_column]
+    truth = [] if notes.truth is None else ["--truth", notes.truth]
     if is_finished(run.path, run.info):
         tell(f"Whether it helps: {call('verify', name, *decided)}")
     tell(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gwa_attrib.files.wording import printable
+from gwa_attrib.display.text import printable
 
 _FAR = re.compile("[^\x20-\x7e]")
 _HOME = re.compile(r"((?:[a-z0-9-]+:)?)(~.*)", re.DOTALL)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gwa_attrib.auditing.audited_model import audited_model
+from gwa_attrib.auditing.audited_model import load_audited_model
 from gwa_attrib.comparison.named_methods import NO_DETECTORS, SLOW, chosen_methods, run_methods
-from gwa_attrib.comparison.removal_curves import removal_curves
+from gwa_attrib.comparison.removal_curves import measure_removal
 from gwa_attrib.display.notebook import small_html
 from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation import held_out, mislabel_metrics, verified_labels
@@ -101,7 +101,7 @@ class MethodComparison:
 
     def write(self, folder: str | Path) -> Path:
         """Write table.parquet, scores.parquet, removal.parquet, report.md and report.html; returns the last."""
-        from gwa_attrib.reporting.method_texts import write_methods
+        from gwa_attrib.reporting.comparison_page import write_methods
 
         return write_methods(self, Path(folder))
 
@@ -146,7 +146,7 @@ def compare(
     if len(removal):  # refused before any method runs
         check_plan(list(removal), seeds)
         held_out(verified)
-        audited_model(opened)
+        load_audited_model(opened)
     known = (verified != UNVERIFIED) & (opened.labels >= 0)
     is_error = (verified != opened.labels)[known]
     limit = _only_limit(time_limit, patience)
@@ -177,8 +177,8 @@ def compare(
     curves = None
     if len(removal) and scores:
         shown = {method: scores[method] for method in _shown(list(table.index))}
-        model = audited_model(opened)
-        curves = removal_curves(model, shown, verified, shares=removal, seeds=seeds, workers=workers)
+        model = load_audited_model(opened)
+        curves = measure_removal(model, shown, verified, shares=removal, seeds=seeds, workers=workers)
     return MethodComparison(table, skipped, scores, is_error, known, facts, drawn, curves)
 
 

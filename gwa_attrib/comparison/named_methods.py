@@ -1,22 +1,25 @@
 """What can be compared on a run, by name: analyses of it, self-influence by attributors, methods of other libraries."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 
 from gwa_attrib._registry import Entry
 from gwa_attrib.analyses import analyses, rank
 from gwa_attrib.attribution import attributors, self_influence
-from gwa_attrib.auditing.audited_model import AuditedModel, audited_model
-from gwa_attrib.comparison.cost import measured
+from gwa_attrib.auditing.audited_model import AuditedModel, load_audited_model
 from gwa_attrib.comparison.libraries import baselines
-from gwa_attrib.comparison.limits import OutOfPatience, at_most
+from gwa_attrib.comparison.limits import Cost, TimeLimitReached, Worker, WorkerDied, check_limit, measured
 from gwa_attrib.display.progress import bar
-from gwa_attrib.errors import GWAError, UnknownNameError
+from gwa_attrib.errors import GWAError, InputError, UnknownNameError
 from gwa_attrib.scores import Scores
-from gwa_attrib.store import Run
+from gwa_attrib.store import Run, open_run
 
 SLOW = {"influence_cg": "influence", "lissa": "influence"}
 """Left out unless they are named: of the head the other solves the same system exactly, and faster."""
@@ -81,46 +84,112 @@ def _entry(method: str) -> Entry:
 def run_methods(
     run: Run, methods: Sequence[str], time_limit: float | None = None
 ) -> tuple[dict[str, Scores], Costs, dict[str, str]]:
-    """Scores and costs of those that ran, and why the others did not; each may take `time_limit` seconds."""
-    with at_most(time_limit):
-        pass  # refused before any work
+    """Run the methods; return scores and costs of those that ran, and why the others did not.
+
+    Args:
+        run: What they rank.
+        methods: Their names.
+        time_limit: Seconds for each. They then work in a process of their own, which is ended with the method.
+
+    Raises:
+        InputError: no time, or a method of one's own that a second process cannot import.
+    """
+    check_limit(time_limit)
     scores: dict[str, Scores] = {}
     costs: Costs = {}
-    skipped: dict[str, str] = {}
+    skipped = {method: NOT_ALONE[_entry(method).name] for method in methods if _entry(method).name in NOT_ALONE}
+    chosen = [method for method in methods if method not in skipped]
+    with _here(run) if time_limit is None else _elsewhere(run, chosen, time_limit) as call:
+        for method in bar(chosen, "methods"):
+            try:
+                found, cost = call(method)
+            except (GWAError, WorkerDied) as error:
+                skipped[method] = str(error)
+            except TimeLimitReached:
+                skipped[method] = f"it took longer than {time_limit:g} seconds"
+            except Exception as error:
+                if _entry(method).name not in baselines:
+                    raise
+                # The other methods are not lost.
+                skipped[method] = f"the library failed: {type(error).__name__}: {error}"
+            else:
+                scores[method] = found
+                costs[method] = _costs(found, cost, _entry(method).source)
+    return scores, costs, skipped
+
+
+Call = Callable[[str], tuple[Scores, Cost]]
+
+
+@contextmanager
+def _here(run: Run) -> Iterator[Call]:
+    """Methods run in this process, one after the other; the model is loaded once, by the first that needs it."""
 
     @cache
     def audited() -> AuditedModel:
-        return audited_model(run)
+        return load_audited_model(run)
 
-    for method in bar(methods, "methods"):
-        entry = _entry(method)
-        if entry.name in NOT_ALONE:
-            skipped[method] = NOT_ALONE[entry.name]
-            continue
-        try:
-            model = None if method in analyses else audited()
-            with measured() as cost, at_most(time_limit):
-                found = rank(run, method) if model is None else _of_model(model, method)
-        except GWAError as error:
-            skipped[method] = str(error)
-            continue
-        except OutOfPatience:
-            skipped[method] = f"it took longer than {time_limit:g} seconds"
-            continue
-        except Exception as error:
-            if entry.name not in baselines:
-                raise
-            skipped[method] = f"the library failed: {type(error).__name__}: {error}"  # the other methods are not lost
-            continue
-        scores[method] = found
-        costs[method] = {
-            "suspect": found.suspect,
-            "seconds": cost.seconds + found.meta.get("seconds_before", 0.0),
-            "megabytes": cost.megabytes,
-            "trainings": found.meta.get("trainings", 1),
-            "source": entry.source,
-        }
-    return scores, costs, skipped
+    yield lambda method: _measured(method, run, audited)
+
+
+@contextmanager
+def _elsewhere(run: Run, methods: Sequence[str], limit: float) -> Iterator[Call]:
+    """Methods run in a second process, which is ended when one of them takes longer than `limit` seconds."""
+    modules = sorted({_entry(method).function.__module__ for method in methods})
+    if "__main__" in modules:
+        raise InputError(
+            expected="methods that a second process can import: a time limit ends a method by ending its process",
+            found="one that is registered in the program itself",
+            todo="Register it in a module of its own, or leave the time limit out.",
+        )
+    with Worker() as worker:
+
+        def call(method: str) -> tuple[Scores, Cost]:
+            # Reading the run, the model and the data is no part of the method, as in `_here`.
+            worker.call(_prepare, run.path, modules, method not in analyses, torch.get_num_threads())
+            found: tuple[Scores, Cost] = worker.call(_one, run.path, method, limit=limit)
+            return found
+
+        yield call
+
+
+def _prepare(path: Path, modules: Sequence[str], needs_model: bool, threads: int) -> None:
+    torch.set_num_threads(threads)
+    for module in modules:
+        import_module(module)  # importing it registers its methods
+    if needs_model:
+        _audited_model_at(path)
+
+
+@cache
+def _run_at(path: Path) -> Run:
+    return open_run(path)
+
+
+@cache
+def _audited_model_at(path: Path) -> AuditedModel:
+    return load_audited_model(_run_at(path))
+
+
+def _one(path: Path, method: str) -> tuple[Scores, Cost]:
+    return _measured(method, _run_at(path), lambda: _audited_model_at(path))
+
+
+def _measured(method: str, run: Run, audited: Callable[[], AuditedModel]) -> tuple[Scores, Cost]:
+    model = None if method in analyses else audited()
+    with measured() as cost:
+        found = rank(run, method) if model is None else _of_model(model, method)
+    return found, cost
+
+
+def _costs(found: Scores, cost: Cost, source: str) -> dict[str, Any]:
+    return {
+        "suspect": found.suspect,
+        "seconds": cost.seconds + found.meta.get("seconds_before", 0.0),
+        "megabytes": cost.megabytes,
+        "trainings": found.meta.get("trainings", 1),
+        "source": source,
+    }
 
 
 def _of_model(audited: AuditedModel, method: str) -> Scores:

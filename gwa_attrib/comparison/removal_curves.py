@@ -16,7 +16,7 @@ from gwa_attrib.scores import Scores
 FOLDER = "removal"
 
 
-def removal_curves(
+def measure_removal(
     audited: AuditedModel,
     scores: Mapping[str, Scores],
     verified: np.ndarray[Any, np.dtype[np.int64]],
@@ -46,7 +46,7 @@ def removal_curves(
     targets = torch.from_numpy(verified[asked])
 
     def train(kept: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-        logits = audited.logits(audited.train_again(pool[kept], seed), asked)
+        logits = audited.train_and_ask(pool[kept], asked, seed)
         losses: np.ndarray[Any, np.dtype[np.float32]] = F.cross_entropy(logits, targets, reduction="none").numpy()
         return losses
 

@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Bool
 
-from gwa_attrib.files.wording import printable as printable
-from gwa_attrib.files.wording import storable as storable
+from gwa_attrib.display.text import printable as printable
+from gwa_attrib.display.text import storable as storable
 
 
 def shown(value: object, width: int = 60) -> str:

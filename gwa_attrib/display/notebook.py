@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gwa_attrib.display.legible import legible
+from gwa_attrib.display.text import legible
 
 ROWS, COLUMNS = 10, 8
 """Of a table, at most; the index is one of the columns."""

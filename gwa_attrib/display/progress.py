@@ -1,5 +1,6 @@
 """One line of progress on a terminal, and a Ctrl-C that is never lost."""
 
+import gc
 import signal
 import sys
 import threading
@@ -8,10 +9,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from gwa_attrib.comparison.limits import swallows
-
 TIME_LEFT = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
 """A bar for work that is best described by when it ends."""
+WEAK = ("weakref.py", "_weakrefset.py")
+"""Files whose functions are called when an object dies."""
 
 
 class _Line:
@@ -125,3 +126,14 @@ def interruptible() -> Iterator[None]:
     finally:
         _line.interrupted = False
         signal.signal(signal.SIGINT, before)
+
+
+def swallows(frame: FrameType | None) -> bool:
+    """Tell whether Python would drop an exception raised here: in a finalizer or a callback of garbage collection."""
+    callbacks = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or code in callbacks or code.co_filename.endswith(WEAK):
+            return True
+        frame = frame.f_back
+    return False

@@ -57,6 +57,6 @@ def report(
             order; or a report of this run is there that shows samples, which this one could not.
         RunError: the file cannot be written.
     """
-    from gwa_attrib.reporting.build import build
+    from gwa_attrib.reporting.build import build_page
 
-    return build(run, path, data=data, scores=scores, truth=truth, notes=notes, tokenizer=tokenizer)
+    return build_page(run, path, data=data, scores=scores, truth=truth, notes=notes, tokenizer=tokenizer)

@@ -13,7 +13,7 @@ FEW_EPOCHS = 5
 FEW_SAMPLES = 5
 
 
-def cautions(context: Context) -> tuple[list[str], list[str]]:
+def cautions_of(context: Context) -> tuple[list[str], list[str]]:
     """What the one who cleans has to know first; and what else limits the conclusions. A sentence or two each."""
     first = [*_recording(context), *(visible(note) for note in context.notes), *_shown(context), *_unseen(context)]
     return first, [*_classes(context), *_coverage(context), *_gwa(context)]

@@ -10,12 +10,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gwa_attrib import __version__
+from gwa_attrib._version import __version__
 from gwa_attrib.reporting.context import Context
 from gwa_attrib.reporting.section import Section
 from gwa_attrib.reporting.suspects.cards import key_of, later_cards
 from gwa_attrib.reporting.wording import visible
-from gwa_attrib.store.checkpoints import is_finished
+from gwa_attrib.store.kept import is_finished
+from gwa_attrib.store.run_json import AuditNotes
 
 TEMPLATES = Path(__file__).parent / "templates"
 NONE = "'none'"
@@ -97,7 +98,7 @@ def facts(context: Context, target: Path) -> dict[str, Any]:
     return {
         "run": context.run.info["run_id"],
         "place": place_of(context.run.path, target),
-        "audited": "data" in context.run.info["config"],
+        "audited": AuditNotes.read(context.run.info).made_by_audit,
         "verifiable": is_finished(context.run.path, context.run.info),
         "classes": list(names),
         "names": [visible(name) for name in names],

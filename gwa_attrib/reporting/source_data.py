@@ -15,6 +15,7 @@ from gwa_attrib.evaluation import score_against, verified_labels
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 from gwa_attrib.store.kept import kept_tokenizer
+from gwa_attrib.store.run_json import AuditNotes
 
 SHOWS_SAMPLES = '<meta name="gwa-attrib-shows" content="samples">'
 """In the head of a report that shows pictures, texts or values."""
@@ -30,7 +31,7 @@ def data_for(run: Run, given: Any, scores: Scores) -> tuple[Any, list[str]]:
         flags = scores.columns.get("is_label_issue", np.zeros(len(scores)))
         note = check_same_samples(run, given, np.asarray(flags, dtype=bool)) if len(flags) == len(run.labels) else ""
         return given, [note] if note else []
-    if "data" not in run.info["config"]:
+    if not AuditNotes.read(run.info).made_by_audit:
         return None, []  # no audit: the gallery says how to show the samples
     found, note = read_again(run)
     return found, [note] if note else []
@@ -59,8 +60,9 @@ def truth_of(run: Run, scores: Scores) -> Mapping[str, float] | None:
 
 def _truth_column(run: Run) -> str | None:
     """An audit stores a column whose name the run uses itself under another name."""
-    named = run.info["config"].get("truth") if "data" in run.info["config"] else None
-    if isinstance(named, str):
+    notes = AuditNotes.read(run.info)
+    named = notes.truth if notes.made_by_audit else None
+    if named is not None:
         while named in ("sample_id", "key", "label"):
             named = f"extra_{named}"
         return named if named in run.samples and f"extra_{named}" not in run.samples else None
@@ -69,12 +71,11 @@ def _truth_column(run: Run) -> str | None:
 
 def left_out(run: Run) -> list[str]:
     """Sentences about the files that an audit left out."""
-    config = run.info["config"]
-    skipped, damaged = config.get("skipped"), config.get("damaged")
-    if "data" not in config or not isinstance(skipped, list) or not skipped:
+    notes = AuditNotes.read(run.info)
+    texts, damaged = notes.skipped, notes.damaged
+    if not notes.made_by_audit or not texts:
         return []
-    texts = [str(one) for one in skipped]
-    if not isinstance(damaged, int):  # runs of version 0.1.0 do not tell the two kinds apart
+    if damaged is None:
         return [f"{len(texts)} files were left out; the first: {texts[0]}."]
     return sentences(texts[:damaged], texts[damaged:], "run.json, under config.skipped")
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from gwa_attrib.display.legible import visible
+from gwa_attrib.display.text import visible
 
 NOTHING = "–"
 """Stands where there is no number."""

@@ -1,88 +1,117 @@
-"""Work that takes too long is ended, and nothing of it remains."""
+"""Work in a process of its own is ended when it takes too long, and nothing of it remains."""
 
-import contextlib
-import gc
+import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from pathlib import Path
 
+import psutil
 import pytest
-import torch
 
-from gwa_attrib.comparison.limits import OutOfPatience, at_most
+from gwa_attrib.comparison.limits import TimeLimitReached, Worker, WorkerDied, check_limit
 from gwa_attrib.errors import InputError
 
+LONG = 60.0
 
-def _work_for(seconds: float) -> None:
+
+def pid() -> int:
+    return os.getpid()
+
+
+def swallow(seconds: float, note: Path) -> None:
+    """Work that no exception can end, as in a library that catches everything."""
+    note.write_text(str(os.getpid()), encoding="ascii")
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        with contextlib.suppress(Exception):
-            torch.ones(100) @ torch.ones(100)
+        try:
+            time.sleep(0.01)
+        except BaseException:
+            continue
 
 
-def test_a_long_block_is_ended_also_where_exceptions_are_swallowed() -> None:
-    before = signal.getsignal(signal.SIGALRM)
+def fail() -> None:
+    raise InputError(expected="a", found="b", todo="c")
+
+
+class Odd(Exception):
+    """It can be pickled, and not read back."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+def fail_oddly() -> None:
+    raise Odd("one", "other")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def printed() -> str:
+    print("a library that prints")
+    return "told"
+
+
+@pytest.fixture(scope="module")
+def worker():
+    with Worker() as worker:
+        yield worker
+
+
+def test_one_process_answers_one_call_after_the_other(worker: Worker, capfd: pytest.CaptureFixture[str]) -> None:
+    assert worker.call(pid) == worker.call(pid, limit=LONG) != os.getpid()
+    assert worker.call(printed) == "told"
+    assert capfd.readouterr().out == ""
+
+
+def test_a_call_that_takes_too_long_is_ended_with_its_process(worker: Worker, tmp_path: Path) -> None:
     began = time.monotonic()
-    with pytest.raises(OutOfPatience), at_most(0.2):
-        _work_for(30.0)
-    assert time.monotonic() < began + 20
-    assert signal.getsignal(signal.SIGALRM) is before
+    with pytest.raises(TimeLimitReached):
+        worker.call(swallow, LONG, tmp_path / "pid", limit=1.0)
+    assert time.monotonic() < began + LONG / 2
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text(encoding="ascii")))
+    assert psutil.pid_exists(worker.call(pid))
 
 
-def test_a_short_block_and_no_limit() -> None:
-    with at_most(0.2):
-        pass
-    with at_most(None):
-        time.sleep(0.3)  # the alarm of the block before is off
-    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+def test_what_a_call_raises_is_raised_here(worker: Worker) -> None:
+    with pytest.raises(InputError, match="Expected a. Found b. c"):
+        worker.call(fail)
+    with pytest.raises(RuntimeError, match="Odd: one other"):
+        worker.call(fail_oddly)
+    assert worker.call(printed) == "told"
 
 
-def test_no_time_and_other_threads_are_refused() -> None:
-    with pytest.raises(InputError, match="0 seconds"), at_most(0):
-        pass
-    errors: list[InputError] = []
+def test_a_process_that_dies_is_no_answer(worker: Worker) -> None:
+    with pytest.raises(WorkerDied, match="signal 9"):
+        worker.call(die, limit=LONG)
+    assert worker.call(printed) == "told"
+
+
+def test_a_limit_holds_in_other_threads_too(worker: Worker, tmp_path: Path) -> None:
+    raised: list[BaseException] = []
 
     def work() -> None:
         try:
-            with at_most(1):
-                pass
-        except InputError as error:
-            errors.append(error)
+            worker.call(swallow, LONG, tmp_path / "pid", limit=0.5)
+        except TimeLimitReached as error:
+            raised.append(error)
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join()
-    assert "another thread" in str(errors[0])
+    thread.join(LONG / 2)
+    assert len(raised) == 1
 
 
-class _Slow:
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def __del__(self) -> None:
-        _work_for(self.seconds)
-
-
-def _then_work(enter: Callable[[], object]) -> None:
-    enter()  # ends only after the alarm
-    _work_for(30.0)
+def test_the_end_of_the_block_is_the_end_of_the_process() -> None:
+    with Worker() as worker:
+        process = worker.call(pid)
+        assert psutil.pid_exists(process)
+    assert not psutil.pid_exists(process)
 
 
-def test_an_alarm_inside_a_finalizer_or_a_collection_is_not_lost() -> None:
-    """Python drops exceptions that are raised there: the alarm waits until they are over."""
-
-    def callback(phase: str, _: dict[str, int]) -> None:
-        if phase == "start":
-            _work_for(0.3)
-
-    for enter in (lambda: _Slow(0.4), gc.collect):
-        began = time.monotonic()
-        gc.callbacks.append(callback)
-        try:
-            with pytest.raises(OutOfPatience), at_most(0.1):
-                _then_work(enter)
-        finally:
-            gc.callbacks.remove(callback)
-        assert time.monotonic() < began + 20
-        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
+def test_a_limit_that_leaves_no_time_is_refused(seconds: float) -> None:
+    with pytest.raises(InputError, match="time limit"):
+        check_limit(seconds)

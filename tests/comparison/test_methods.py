@@ -20,10 +20,9 @@ from typer.testing import CliRunner
 import gwa_attrib as gwa
 from gwa_attrib.analyses import analyses
 from gwa_attrib.attribution import attributors
-from gwa_attrib.auditing.audited_model import AuditedModel, audited_model
+from gwa_attrib.auditing.audited_model import AuditedModel, load_audited_model
 from gwa_attrib.auditing.training import kept_epochs
 from gwa_attrib.cli import app
-from gwa_attrib.comparison.cost import STATM
 from gwa_attrib.comparison.named_methods import NO_DETECTORS, NOT_ALONE, SLOW, WIDER, baseline_names
 from gwa_attrib.errors import InputError, NotRecordedError, UnknownNameError
 from gwa_attrib.evaluation import mislabel_metrics
@@ -72,7 +71,7 @@ def test_each_row_is_the_metric_of_its_scores(compared: gwa.MethodComparison, fo
 def test_attributors_see_the_audited_model(compared: gwa.MethodComparison, folder: Path) -> None:
     """The rebuilt model predicts as the last epoch's weights do, on the samples and labels of the run."""
     run = gwa.open_run(folder)
-    audited = audited_model(run)
+    audited = load_audited_model(run)
     assert [path.name for path in audited.checkpoints] == [f"epoch={i:05d}.pt" for i in sorted(kept_epochs(6))]
     assert audited.labels.tolist() == run.labels.tolist()
     with torch.no_grad():
@@ -180,6 +179,16 @@ def test_a_method_that_takes_too_long_is_given_up(folder: Path) -> None:
         gwa.compare(folder, "label_before_flip", methods, time_limit=1.0, patience=1.0)
 
 
+def test_a_limit_changes_no_score(folder: Path) -> None:
+    methods = ["aum", "mislabeled", "influence"]
+    free = gwa.compare(folder, "label_before_flip", methods, draws=2)
+    limited = gwa.compare(folder, "label_before_flip", methods, draws=2, time_limit=300)
+    for method in methods:
+        np.testing.assert_array_equal(free.scores[method].values, limited.scores[method].values)
+        assert free.scores[method].meta.keys() == limited.scores[method].meta.keys()
+    assert (limited.table["seconds"] > 0).all()
+
+
 def watch(monkeypatch: pytest.MonkeyPatch, name: str, note: Callable[..., Any]) -> None:
     """Note what a method of AuditedModel is called with."""
     method = getattr(AuditedModel, name)
@@ -251,7 +260,7 @@ def test_no_method_gives_an_empty_table(folder: Path, tmp_path: Path) -> None:
 
 
 def test_training_again_on_everything_is_the_training_of_the_audit(folder: Path) -> None:
-    audited = audited_model(gwa.open_run(folder))
+    audited = load_audited_model(gwa.open_run(folder))
     again = audited.train_again(np.arange(300), seed=1)
     for one, other in zip(again.state_dict().values(), audited.model.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
@@ -297,12 +306,12 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, old)
     shutil.rmtree(old / "checkpoints")
     with pytest.raises(NotRecordedError, match="earlier version"):
-        audited_model(gwa.open_run(old))
+        load_audited_model(gwa.open_run(old))
 
 
 COST = """
 import torch
-from gwa_attrib.comparison.cost import measured
+from gwa_attrib.comparison.limits import measured
 
 with measured() as cost:
     torch.ones(25_000_000).sum()
@@ -310,7 +319,6 @@ print(cost.seconds, cost.megabytes)
 """
 
 
-@pytest.mark.skipif(not STATM.exists(), reason="the system does not tell how much memory a process holds")
 def test_the_cost_of_a_block() -> None:
     """In a process of its own: here freed memory may be used again, which costs nothing."""
     printed = subprocess.run([sys.executable, "-c", COST], capture_output=True, text=True, check=True).stdout

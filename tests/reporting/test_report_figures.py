@@ -14,7 +14,7 @@ from gwa_attrib.functional import trajectory
 from gwa_attrib.plot.histograms import BARS, bar_edges, fine_counts, joined
 from gwa_attrib.plot.mapping import hexagons, levels_of
 from gwa_attrib.reporting.figures.figure import draw
-from gwa_attrib.reporting.figures.sparkline import HEIGHT, PAD, WIDTH, path_of, sparkline
+from gwa_attrib.reporting.figures.sparkline import HEIGHT, PAD, WIDTH, draw_sparkline, path_of
 from gwa_attrib.reporting.figures.svg import page_svg
 from gwa_attrib.reporting.sections.alignments import PANELS, chosen_epochs
 from gwa_attrib.reporting.sections.classes import MOST, SHADES, busiest, shade
@@ -124,10 +124,10 @@ def test_sparklines_have_a_gap_where_there_is_no_value(values: list[float], reac
 
 
 def test_sparkline_names_its_ends_and_is_escaped() -> None:
-    drawing = sparkline(np.array([np.nan, -0.25, 0.5]), np.full(3, np.nan), 0.5, 'al"ign<b>')
+    drawing = draw_sparkline(np.array([np.nan, -0.25, 0.5]), np.full(3, np.nan), 0.5, 'al"ign<b>')
     element = ElementTree.fromstring(str(drawing))
     assert element.attrib["aria-label"] == 'al"ign<b>: −0.25 to 0.50'
-    assert "no value" in sparkline(np.full(3, np.nan), np.zeros(3), 0.5, "alignment")
+    assert "no value" in draw_sparkline(np.full(3, np.nan), np.zeros(3), 0.5, "alignment")
 
 
 def painted(text: str) -> str:

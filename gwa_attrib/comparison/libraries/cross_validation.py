@@ -10,7 +10,7 @@ from jaxtyping import Float
 from sklearn.model_selection import StratifiedKFold
 
 from gwa_attrib.auditing.audited_model import AuditedModel
-from gwa_attrib.comparison.cost import measured
+from gwa_attrib.comparison.limits import measured
 from gwa_attrib.display.progress import bar
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.whole import whole_file
@@ -68,8 +68,7 @@ def _splits(labels: IntColumn, folds: int, seed: int) -> Iterator[tuple[IntColum
 
 def _train(audited: AuditedModel, kept: IntColumn, left_out: IntColumn, seed: int, file: Path) -> None:
     with measured() as cost:
-        model = audited.train_again(kept, seed)
-        probabilities = audited.logits(model, left_out).double().softmax(dim=1).numpy()
+        probabilities = audited.train_and_ask(kept, left_out, seed).double().softmax(dim=1).numpy()
 
     with whole_file(file, within=audited.path) as half, half.open("wb") as stream:
         np.savez(stream, probabilities=probabilities, seconds=cost.seconds)

@@ -16,7 +16,7 @@ POINTS = 60
 """Epochs of such a track, at most: more than a card has room for would only make the page larger."""
 
 
-def sparkline(
+def draw_sparkline(
     values: Float[np.ndarray, " epoch"], usual: Float[np.ndarray, " epoch"], reach: float, name: str
 ) -> Markup:
     """One sample's trajectory (dark) over the mean of all samples (dotted) and the zero line.

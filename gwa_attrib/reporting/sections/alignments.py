@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PANELS = 8
 
 
-def alignments(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """Small multiples of some epochs, with one scale."""
     signals = context.signals
     total = signals.others + signals.suspects

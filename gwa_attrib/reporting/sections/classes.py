@@ -23,7 +23,7 @@ PAIRS = 10
 Pairs = Counter[tuple[str, str]]
 
 
-def classes(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """The table of classes, the map of pairs, and the busiest pairs as a list."""
     pairs = context.suspects.pairs()
     if not pairs:

@@ -29,7 +29,7 @@ WAYS = {
 }
 
 
-def cleaning(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """A sentence, a picture with intervals and a table; None where it was not measured."""
     found = kept_verification(context.run)
     if found is None:

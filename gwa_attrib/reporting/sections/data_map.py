@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Column = np.ndarray[Any, np.dtype[Any]]
 
 
-def data_map(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """Points or hexagons over variability and confidence, the suspects marked; None where nothing varies, or the
     probability of the given label was not recorded."""
     signals = context.signals

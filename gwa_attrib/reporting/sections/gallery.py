@@ -19,7 +19,7 @@ BLANK = {
 """What the script makes further cards from."""
 
 
-def gallery(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """One card per suspect; the first of them at once, the others when they are asked for."""
     if not len(context.suspects):
         return None

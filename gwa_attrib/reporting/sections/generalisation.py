@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def generalisation(context: Context) -> Section:
+def section(context: Context) -> Section:
     """One panel for each of the measures that has a value, and the numbers of every epoch."""
     panels = panels_of(context)
     numbers = np.array(context.signals.epochs)

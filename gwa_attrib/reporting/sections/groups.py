@@ -10,6 +10,7 @@ from gwa_attrib.reporting.context import Context
 from gwa_attrib.reporting.figures.figure import CALM, MUTED, draw, plain_axes
 from gwa_attrib.reporting.section import Section
 from gwa_attrib.reporting.wording import number, percent, shortened, visible
+from gwa_attrib.store.run_json import AuditNotes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,9 +23,9 @@ SMALLEST, FEWEST = 5, 1.0
 NOT_GROUPS = ("sample_id", "key", "label", "label_before_flip")
 
 
-def groups(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """The groups that stand out most, as a picture and a table."""
-    verified = context.run.info["config"].get("truth")
+    verified = AuditNotes.read(context.run.info).truth
     columns = [str(name) for name in context.run.samples if name not in (*NOT_GROUPS, verified)]
     tables: list[pd.DataFrame] = []
     for by in ("class", *columns[:COLUMNS], "cluster"):

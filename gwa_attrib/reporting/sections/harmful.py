@@ -16,7 +16,7 @@ PAIRS = 8
 OUTLIERS = 12
 
 
-def harmful(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """How many have which reason; pairs side by side; outliers."""
     scores = rank(context.run, "harmful", scores=context.mislabeled)
     columns = scores.columns

@@ -21,7 +21,7 @@ POINTS = 200
 """Of the curve."""
 
 
-def influential(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """A curve, the first samples, and how far the shares add up; None where the run does not know."""
     try:
         scores = rank(context.run, "influential")

@@ -30,7 +30,7 @@ class LayerMeans:
     others: Float[np.ndarray, "layer epoch"]
 
 
-def layers(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """Two heat maps; None where the head alone was recorded."""
     if not context.run.layers:
         return None

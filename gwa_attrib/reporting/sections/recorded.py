@@ -16,7 +16,7 @@ LONGEST = 200
 """Characters of a value of the configuration."""
 
 
-def recorded(context: Context) -> Section:
+def section(context: Context) -> Section:
     """Facts of run.json and the number of samples, classes and epochs."""
     run, info = context.run, context.run.info
     never_seen = int(np.sum(run.labels < 0))

@@ -4,7 +4,7 @@ from gwa_attrib.reporting.context import Context
 from gwa_attrib.reporting.section import Section
 
 
-def suspect_table(context: Context) -> Section | None:
+def section(context: Context) -> Section | None:
     """A frame for the rows, which the script makes a page at a time."""
     if not len(context.suspects):
         return None

@@ -7,10 +7,11 @@ import numpy as np
 
 from gwa_attrib.analyses.expected_errors import TRAININGS, expected_steps, worth_looking
 from gwa_attrib.evaluation.verification import kept_verification
-from gwa_attrib.reporting.cautions import cautions
+from gwa_attrib.reporting.cautions import cautions_of
 from gwa_attrib.reporting.context import Context
 from gwa_attrib.reporting.section import Section
 from gwa_attrib.reporting.wording import count, listed, number, percent, shortened, visible
+from gwa_attrib.store.run_json import AuditNotes
 
 NAMED = 6
 """Classes that are named in a sentence."""
@@ -26,11 +27,11 @@ LARGER = {"fast": "normal", "normal": "thorough"}
 """The budget of an audit that trains longer, with a larger model."""
 
 
-def verdict(context: Context) -> Section:
+def section(context: Context) -> Section:
     """Sentences and numbers; first of all, what the training has not learnt."""
     suspects, samples = context.suspects, len(context.run.sample_ids)
     trusted = int((~suspects.doubtful).sum())
-    warnings, notes = cautions(context)
+    warnings, notes = cautions_of(context)
     found = kept_verification(context.run)
     values = {
         "suspects": len(suspects),
@@ -42,7 +43,7 @@ def verdict(context: Context) -> Section:
         "expected": [vars(one) for one in expected_steps(suspects.label_score[:trusted])],
         "look_at": _look_at(context, trusted),
         "trainings": TRAININGS,
-        "audited": "data" in context.run.info["config"],
+        "audited": AuditNotes.read(context.run.info).made_by_audit,
         "warnings": warnings,
         "notes": notes,
         "truth": _check(context.truth) if context.truth else [],
@@ -60,8 +61,8 @@ def _failure(context: Context) -> dict[str, Any]:
     """What was not learnt, class by class, and what helps."""
     table = context.classes[~context.classes["learnt"]]
     names = [shortened(visible(name), 40) for name in table.index]
-    config = context.run.info["config"]
-    budget = config.get("budget") if "data" in config else None
+    notes = AuditNotes.read(context.run.info)
+    budget = notes.budget if notes.made_by_audit else None
     return {
         "all": len(table) == int((context.classes["samples"] > 0).sum()),
         "classes": listed(names, NAMED),
@@ -79,7 +80,7 @@ def _failure(context: Context) -> dict[str, Any]:
             }
             for name, (_, row) in zip(names, table.iterrows(), strict=True)
         ],
-        "audited": "data" in config,
+        "audited": notes.made_by_audit,
         "budget": budget,
         "larger": LARGER.get(str(budget)),
     }

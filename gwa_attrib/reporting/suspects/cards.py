@@ -7,7 +7,7 @@ import numpy as np
 
 from gwa_attrib.display.progress import bar
 from gwa_attrib.reporting.context import GALLERY, Context
-from gwa_attrib.reporting.figures.sparkline import sparkline, track
+from gwa_attrib.reporting.figures.sparkline import draw_sparkline, track
 from gwa_attrib.reporting.suspects.previews import CHARACTERS, Preview, column_name, reduced, text_of, value_text
 from gwa_attrib.reporting.suspects.sheets import ACROSS, PER_SHEET, contact_sheets, held_side
 from gwa_attrib.reporting.wording import number, shortened, visible
@@ -35,7 +35,7 @@ def _card(context: Context, i: int, preview: Preview) -> dict[str, Any]:
         "score": number(float(suspects.label_score[i]), 3),
         "preview": preview,
         "doubtful": bool(suspects.doubtful[i]),
-        "spark": sparkline(context.signals.trajectories[:, i], context.usual, context.reach, SPARK),
+        "spark": draw_sparkline(context.signals.trajectories[:, i], context.usual, context.reach, SPARK),
     }
 
 

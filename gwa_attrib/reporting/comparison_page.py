@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from gwa_attrib import __version__
+from gwa_attrib._version import __version__
 from gwa_attrib.files.whole import write_text
 from gwa_attrib.reporting.figures.method_figures import agreement_svg, recall_svg, removal_svg
 from gwa_attrib.reporting.page import environment, policy, texts

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from gwa_attrib.auditing.duration import LONG, duration, estimate
-from gwa_attrib.auditing.training import BUDGETS, plan_for
+from gwa_attrib.auditing.training import BUDGETS, LONG, estimate, plan_for
+from gwa_attrib.display.text import duration
 
 SHAPE, SAMPLES = (1, 28, 28), 10_000
 
