@@ -20,8 +20,8 @@ from gwa_attrib.cli.method_verbs import compare, doctor
 from gwa_attrib.cli.options import tell
 from gwa_attrib.cli.run_verbs import compact, groups, inspect, rank, stop
 from gwa_attrib.cli.verbs import Verbs
-from gwa_attrib.errors import GWAError
 from gwa_attrib.display.text import printable
+from gwa_attrib.errors import GWAError
 
 VERBS: dict[str, dict[Callable[..., None], str]] = {
     "Find": {

@@ -34,7 +34,7 @@ def fail() -> None:
     raise InputError(expected="a", found="b", todo="c")
 
 
-class Odd(Exception):
+class Odd(Exception):  # noqa: N818
     """It can be pickled, and not read back."""
 
     def __init__(self, one: str, other: str) -> None:
@@ -76,7 +76,7 @@ def test_a_call_that_takes_too_long_is_ended_with_its_process(worker: Worker, tm
 
 
 def test_what_a_call_raises_is_raised_here(worker: Worker) -> None:
-    with pytest.raises(InputError, match="Expected a. Found b. c"):
+    with pytest.raises(InputError, match=r"Expected a\. Found b\. c"):
         worker.call(fail)
     with pytest.raises(RuntimeError, match="Odd: one other"):
         worker.call(fail_oddly)
