@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gwa_attrib.functional.alignment import head_gradient
-from gwa_attrib.functional.targets import full_precision, hard_labels, residual, target_distribution
+from gwa_attrib.functional.targets import BatchLoss, CrossEntropy, hard_labels, residual
 
 
 class Observation(NamedTuple):
@@ -67,25 +67,35 @@ def observe(
     `loss`, `alignment`, `dot` and `grad_norm` are of the training loss (with label smoothing and class weights);
     `el2n`, `margin`, `p_label` and `pred` are of the label as given.
     """
-    raw, logits = logits, full_precision(logits)
-    labels = hard_labels(targets)
+    return observe_loss(
+        CrossEntropy(label_smoothing, class_weight).of(logits, targets), features, weight, bias, top=top
+    )
+
+
+def observe_loss(
+    batch: BatchLoss,
+    features: Float[Tensor, "sample feature"],
+    weight: Float[Tensor, "class feature"],
+    bias: Float[Tensor, " class"] | None = None,
+    *,
+    top: int = 5,
+) -> Observation:
+    """All per-sample signals of one batch, as `observe`, from its loss."""
+    logits, settings, r = batch.full_logits, batch.settings, batch.residual
+    labels = hard_labels(batch.targets)
     classes = labels.long().clamp(0, logits.shape[1] - 1)
-    plain = target_distribution(targets, logits.shape[1], dtype=logits.dtype)
-    smoothed = target_distribution(plain, logits.shape[1], label_smoothing=label_smoothing, dtype=logits.dtype)
-    r = residual(logits, smoothed, class_weight=class_weight)
-    gradient = head_gradient(r, features, raw, weight, bias)
+    gradient = head_gradient(r, features, batch.logits, weight, bias)
     probabilities = logits.softmax(dim=1)
     top_prob, top_class = probabilities.topk(min(top, logits.shape[1]), dim=1)
+    plain = not settings.label_smoothing and settings.class_weight is None
     return Observation(
         label=labels,
         pred=top_class[:, 0],
         alignment=gradient.alignment,
-        loss=cross_entropy(logits, smoothed, class_weight),
+        loss=cross_entropy(logits, batch.distribution, settings.class_weight),
         margin=margin(logits, classes),
         p_label=probabilities.gather(1, classes.unsqueeze(1)).squeeze(1),
-        el2n=torch.linalg.vector_norm(r, dim=1)
-        if not label_smoothing and class_weight is None
-        else el2n(logits, plain),
+        el2n=torch.linalg.vector_norm(r, dim=1) if plain else el2n(logits, batch.given),
         grad_norm=gradient.norm,
         dot=gradient.dot,
         top_class=top_class,

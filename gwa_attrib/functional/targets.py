@@ -1,5 +1,8 @@
 """Targets as distributions over classes, and the residual of the cross-entropy: ∂loss/∂logits of one sample."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -68,3 +71,54 @@ def complement(probabilities: Float[Tensor, "sample class"]) -> Float[Tensor, "s
     likeliest = probabilities.argmax(dim=1, keepdim=True)
     rest = probabilities.scatter(1, likeliest, 0.0).sum(dim=1, keepdim=True)
     return (1.0 - probabilities).scatter(1, likeliest, rest)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossEntropy:
+    """The settings of the cross-entropy that a model is trained with, as torch's own takes them."""
+
+    label_smoothing: float = 0.0
+    class_weight: Tensor | None = None
+    """One per class; None weighs all alike."""
+
+    def of(self, logits: Tensor, targets: Tensor) -> "BatchLoss":
+        """The loss of one batch."""
+        return BatchLoss(self, logits, targets)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchLoss:
+    """The cross-entropy of one batch: its targets as distributions and its residual, each made once, when first read.
+
+    Whoever looks at a batch gets this one value, so that all of them see the same residual.
+    """
+
+    settings: CrossEntropy
+    logits: Float[Tensor, "sample class"]
+    """The head's output as it came, perhaps in half precision."""
+    targets: Int[Tensor, " sample"] | Float[Tensor, "sample class"]
+
+    @cached_property
+    def full_logits(self) -> Float[Tensor, "sample class"]:
+        """The logits in full precision."""
+        return full_precision(self.logits)
+
+    @cached_property
+    def given(self) -> Float[Tensor, "sample class"]:
+        """The targets as distributions, before label smoothing."""
+        return target_distribution(self.targets, self.logits.shape[1], dtype=self.full_logits.dtype)
+
+    @cached_property
+    def distribution(self) -> Float[Tensor, "sample class"]:
+        """The targets as the loss sees them, with label smoothing."""
+        return target_distribution(
+            self.given,
+            self.logits.shape[1],
+            label_smoothing=self.settings.label_smoothing,
+            dtype=self.full_logits.dtype,
+        )
+
+    @cached_property
+    def residual(self) -> Float[Tensor, "sample class"]:
+        """The gradient of each sample's own loss with respect to its logits: see `residual`."""
+        return residual(self.full_logits, self.distribution, class_weight=self.settings.class_weight)

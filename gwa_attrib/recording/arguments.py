@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gwa_attrib.errors import InputError
+from gwa_attrib.functional.targets import CrossEntropy
 from gwa_attrib.store.schema import SIGNALS
 
 
@@ -133,12 +134,13 @@ def checked_probe(probe: int | bool | None, measures: Sequence[str]) -> int | No
     return None if probe is None or isinstance(probe, bool) else int(probe)
 
 
-def check_loss(label_smoothing: float, class_weight: Tensor | None, classes: int | None = None) -> None:
+def check_loss(loss: CrossEntropy, classes: int | None = None) -> None:
     """The arguments of the loss, as cross_entropy takes them; against the number of classes once it is known."""
-    if not 0.0 <= label_smoothing <= 1.0:
+    if not 0.0 <= loss.label_smoothing <= 1.0:
         raise InputError(
-            expected="label_smoothing in [0, 1]", found=str(label_smoothing), todo="Pass what the loss is given."
+            expected="label_smoothing in [0, 1]", found=str(loss.label_smoothing), todo="Pass what the loss is given."
         )
+    class_weight = loss.class_weight
     if class_weight is None:
         return
     if class_weight.dim() != 1 or (classes is not None and len(class_weight) != classes):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gwa_attrib.files.places import place
+from gwa_attrib.functional.targets import CrossEntropy
 from gwa_attrib.hooks.forward import Forward, forward_batch
 from gwa_attrib.hooks.sharding import check_sharded, unwrapped
 from gwa_attrib.recording.arguments import (
@@ -103,7 +104,8 @@ def record(
     chosen = checked_signals(signals)
     if layers == "head":
         check_head_engine(engine)
-    check_loss(label_smoothing, class_weight)
+    loss = CrossEntropy(label_smoothing, class_weight)
+    check_loss(loss)
     facts = checked_facts(num_samples, keys, columns or {})
     model = unwrapped(model)
     check_sharded(model, layers, measures)
@@ -136,8 +138,7 @@ def record(
         model=model,
         signals=chosen,
         optimizer=optimizer,
-        label_smoothing=label_smoothing,
-        class_weight=class_weight,
+        loss=loss,
     )
     if resume:
         recorder.rewind(processes.first(lambda: whole_epochs(writer.path, writer.info)))

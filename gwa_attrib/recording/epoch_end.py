@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from gwa_attrib.errors import NotRecordedError
+from gwa_attrib.functional.targets import CrossEntropy
 from gwa_attrib.recording.head import HeadCapture
 from gwa_attrib.recording.layer_recording import LayerRecording
 from gwa_attrib.recording.measures import POINTS, View, measures
@@ -66,7 +67,7 @@ class ProbeRecording:
         step: int,
         num_samples: int,
         signals: tuple[str, ...],
-        loss: dict[str, Any],
+        loss: CrossEntropy,
     ) -> Look | None:
         """`trained` are the epoch's observations of all processes: sample_id, pred and p_label. None where there is
         nothing to look at.
@@ -81,7 +82,7 @@ class ProbeRecording:
 
         def measure() -> tuple[pa.Table, dict[str, float]]:
             with self._paused():
-                table = self._probe.measure(name, loader, epoch=epoch, step=step, signals=signals, **loss)
+                table = self._probe.measure(name, loader, epoch=epoch, step=step, signals=signals, loss=loss)
                 return table, self._measured(name, loader, epoch, loss)
 
         (table, metrics), tables = self._processes.each(measure, lambda found: told(found[0], LOOKED_AT))
@@ -133,9 +134,7 @@ class ProbeRecording:
         if self._layers is not None:
             self._layers.paused = paused
 
-    def _measured(
-        self, name: str, loader: DataLoader[Any] | None, epoch: int, loss: dict[str, Any]
-    ) -> dict[str, float]:
+    def _measured(self, name: str, loader: DataLoader[Any] | None, epoch: int, loss: CrossEntropy) -> dict[str, float]:
         chosen = self._probe.loader if loader is None else loader
         if not self._measures or chosen is None:
             return {}

@@ -4,15 +4,13 @@ The gradient that came back to the head's output is compared with the residual t
 with near-uniform predictions cannot tell losses apart, so one batch is not enough: `due` names the batches to look at.
 """
 
-from typing import Any
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from gwa_attrib.errors import HeadError, LossMismatchError
 from gwa_attrib.functional.alignment import linear_deviation
-from gwa_attrib.functional.targets import full_precision, residual
+from gwa_attrib.functional.targets import BatchLoss, full_precision, residual
 from gwa_attrib.recording.head import HeadBatch
 
 LINEAR_TOLERANCE = 1e-3
@@ -40,12 +38,10 @@ def direction_deviation(
     return torch.where(counts, distance, 0.0).amax()
 
 
-def measure(
-    batch: HeadBatch, targets: Int[Tensor, " sample"] | Float[Tensor, "sample class"], **loss: Any
-) -> Float[Tensor, " 3"] | None:
+def measure(batch: HeadBatch, loss: BatchLoss) -> Float[Tensor, " 3"] | None:
     """Deviations of a batch from a linear head, from the loss, and from the loss of softmax twice; 1 is the tolerance.
 
-    They stay on the device. None for a batch without rows. `loss` as for `gwa_attrib.functional.residual`.
+    They stay on the device. None for a batch without rows.
     """
     if batch.logits_grad is None or not batch.logits.numel():
         return None
@@ -53,8 +49,8 @@ def measure(
     tolerances = (HALF_PRECISION_TOLERANCE,) * 3 if half else (LINEAR_TOLERANCE, *(DIRECTION_TOLERANCE,) * 2)
     deviations = (
         linear_deviation(batch.features, batch.logits, batch.weight, batch.bias),
-        direction_deviation(residual(batch.logits, targets, **loss), batch.logits_grad),
-        direction_deviation(_residual_of_softmax_twice(batch.logits, targets), batch.logits_grad),
+        direction_deviation(loss.residual, batch.logits_grad),
+        direction_deviation(_residual_of_softmax_twice(loss), batch.logits_grad),
     )
     return torch.stack([d / tolerance for d, tolerance in zip(deviations, tolerances, strict=True)])
 
@@ -85,11 +81,11 @@ def verify(measured: list[Float[Tensor, " 3"]], head: str | None) -> None:
             )
 
 
-def _residual_of_softmax_twice(logits: Tensor, targets: Tensor) -> Tensor:
+def _residual_of_softmax_twice(loss: BatchLoss) -> Tensor:
     """Gradient of cross_entropy(softmax(z), y) with respect to z: what a model that ends in a softmax is trained on.
 
     With p = softmax(z) and s = softmax(p) - y it is (diag(p) - p pᵀ) s.
     """
-    p = full_precision(logits).softmax(dim=1)
-    s = residual(p, targets)
+    p = loss.full_logits.softmax(dim=1)
+    s = residual(p, loss.targets)
     return p * (s - (p * s).sum(dim=1, keepdim=True))

@@ -12,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.errors import StepOrderError
 from gwa_attrib.functional.layer_alignment import sample_scales
-from gwa_attrib.functional.targets import residual
+from gwa_attrib.functional.targets import BatchLoss
 from gwa_attrib.gradients import make_capture
 from gwa_attrib.gradients.reading import read_groups
 from gwa_attrib.gradients.self_check import Inputs, batch_size, check
@@ -83,8 +83,8 @@ class LayerRecording:
     def _went_backward(self, samples: int, node: Any) -> None:
         self._capture.begin(samples, node, totals=self.totals_due())
 
-    def record(self, batch: HeadBatch, targets: Tensor, sample_ids: Tensor, step: int, **loss: Any) -> None:
-        """Take in the layers of the batch that went backward. `loss` as for `gwa_attrib.functional.residual`."""
+    def record(self, batch: HeadBatch, loss: BatchLoss, sample_ids: Tensor, step: int) -> None:
+        """Take in the layers of the batch that went backward."""
         parts = self._capture.take()
         if not self._checked and len(sample_ids) > 1:
             warnings.warn(
@@ -97,7 +97,7 @@ class LayerRecording:
             raise StepOrderError(
                 expected="recorder.step() after loss.backward()", found="no backward pass", todo="Call it first."
             )
-        scale = sample_scales(residual(batch.logits, targets, **loss), batch.logits_grad)
+        scale = sample_scales(loss.residual, batch.logits_grad)
         observed = read_groups(self._capture.plan, parts, scale)
         self._buffer.append(observed, sample_ids, step)
 

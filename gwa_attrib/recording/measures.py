@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from gwa_attrib._registry import Registry
 from gwa_attrib.functional.alignment import head_alignment
 from gwa_attrib.functional.feature_geometry import gradient_disparity, rescaled_loss, spectrum, subsampled_two_nn
+from gwa_attrib.functional.targets import CrossEntropy
 from gwa_attrib.gradients.blocks import blocks_of
 from gwa_attrib.hooks.forward import Forward, glimpses, only, to_device
 from gwa_attrib.hooks.undisturbed import left_undisturbed
@@ -42,8 +43,8 @@ class View:
     logits: Tensor
     targets: Tensor
     forward: Forward
-    loss: dict[str, Any]
-    """label_smoothing and class_weight."""
+    loss: CrossEntropy
+    """That the model is trained with."""
     epoch: int
 
     @property
@@ -82,7 +83,7 @@ def _training_losses(view: View) -> Iterator[Tensor]:
         collate_fn=view.loader.collate_fn,
         generator=generator,
     )
-    smoothing, weight = view.loss["label_smoothing"], view.loss["class_weight"]
+    smoothing, weight = view.loss.label_smoothing, view.loss.class_weight
     with left_undisturbed(view.model, training=True), torch.enable_grad(), glimpses(view.linear) as seen:
         for _, batch in zip(range(BATCHES), loader, strict=False):
             targets = view.forward(view.model, to_device(batch, view.linear.weight.device))
@@ -141,7 +142,14 @@ def projected_alignment(view: View) -> dict[str, float]:
     width = view.features.shape[1]
     projection = torch.randn(width, PROJECTED, generator=generator).to(view.features) / PROJECTED**0.5
     features, weight = view.features @ projection, head.weight.detach().float() @ projection
-    alignment = head_alignment(features, features @ weight.T, view.targets, weight, **view.loss)
+    alignment = head_alignment(
+        features,
+        features @ weight.T,
+        view.targets,
+        weight,
+        label_smoothing=view.loss.label_smoothing,
+        class_weight=view.loss.class_weight,
+    )
     return {"projected_alignment": float(alignment.nanmean())}
 
 

@@ -16,7 +16,8 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Subset
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.functional.observation import observe
+from gwa_attrib.functional.observation import observe_loss
+from gwa_attrib.functional.targets import CrossEntropy
 from gwa_attrib.hooks.forward import Forward, glimpses, only, to_device
 from gwa_attrib.hooks.undisturbed import left_undisturbed
 from gwa_attrib.recording.batches import Batches
@@ -110,9 +111,9 @@ class Probe:
                 )
 
     def measure(
-        self, name: str, loader: Any, *, epoch: int, step: int, signals: tuple[str, ...], **loss: Any
+        self, name: str, loader: Any, *, epoch: int, step: int, signals: tuple[str, ...], loss: CrossEntropy
     ) -> pa.Table:
-        """The table of the probe, with the columns of the observations. `loss` as for `observe`."""
+        """The table of the probe, with the columns of the observations."""
         buffer = EpochBuffer()
         for batch in self.batches(name, loader):
             if not len(batch.sample_ids) == len(batch.targets) == len(batch.logits):
@@ -121,9 +122,8 @@ class Probe:
                     found=f"{len(batch.targets)} and {len(batch.logits)}",
                     todo="Let probe_forward= run the whole batch and return its targets.",
                 )
-            observation = observe(
-                batch.features, batch.logits, batch.targets, batch.weight, batch.bias, top=TOP, **loss
-            )
+            of_batch = loss.of(batch.logits, batch.targets)
+            observation = observe_loss(of_batch, batch.features, batch.weight, batch.bias, top=TOP)
             buffer.append(observation, batch.sample_ids, step, float("nan"))
         if not len(buffer):
             raise InputError(expected="samples in the probe", found="none", todo="Pass a loader that has samples.")

@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.places import Place
-from gwa_attrib.functional.observation import observe
+from gwa_attrib.functional.observation import observe_loss
+from gwa_attrib.functional.targets import BatchLoss, CrossEntropy
 from gwa_attrib.hooks.hook import explain_full_graph
 from gwa_attrib.recording.arguments import check_loss, check_names, checked_ids, checked_metrics
 from gwa_attrib.recording.batches import Batches
@@ -97,8 +98,7 @@ class Recorder:
         model: nn.Module,
         signals: tuple[str, ...],
         optimizer: torch.optim.Optimizer | None,
-        label_smoothing: float,
-        class_weight: Tensor | None,
+        loss: CrossEntropy,
     ) -> None:
         self.model = model
         self._writer, self._capture, self._samples = writer, capture, samples
@@ -107,7 +107,7 @@ class Recorder:
         self._signals = signals
         self.optimizer = optimizer
         """Its learning rate is stored with every observation; where it is made later, set it before the first step."""
-        self._loss: dict[str, Any] = {"label_smoothing": label_smoothing, "class_weight": class_weight}
+        self._loss = loss
         self._buffer = EpochBuffer()
         self._measured: list[Tensor] = []
         self._loaders: dict[int, tuple[DataLoader[Any], Batches]] = {}
@@ -202,20 +202,19 @@ class Recorder:
             first = not self._met_head
             if first:
                 self._meet_head(batch)
-            self._check(batch, targets, first)
-            observation = observe(
-                batch.features, batch.logits, targets, batch.weight, batch.bias, top=TOP, **self._loss
-            )
+            loss = self._loss.of(batch.logits, targets)
+            self._check(batch, loss, first)
+            observation = observe_loss(loss, batch.features, batch.weight, batch.bias, top=TOP)
             if self._layers is not None:
-                self._layers.record(batch, targets, ids, self._step, **self._loss)
+                self._layers.record(batch, loss, ids, self._step)
         self._buffer.append(observation, ids, self._step, learning_rate(self.optimizer, batch.head.weight))
         self._step += 1
         self._epoch_step += 1
 
-    def _check(self, batch: HeadBatch, targets: Tensor, first: bool) -> None:
+    def _check(self, batch: HeadBatch, loss: BatchLoss, first: bool) -> None:
         """Measure now and then; judge the first batch at once, the others when the epoch ends."""
         if due(self._epoch_step, first_epoch=self._epoch == 0):
-            measured = measure(batch, targets, **self._loss)
+            measured = measure(batch, loss)
             self._measured += [] if measured is None else [measured]
         if first:
             verify(self._measured, self.head)
@@ -230,7 +229,7 @@ class Recorder:
                 found=f"{len(names)}",
                 todo="Pass class_names with one name per class, or name the right head with head=....",
             )
-        check_loss(**self._loss, classes=classes)
+        check_loss(self._loss, classes)
         self._samples.num_classes = classes
         facts = {"head": batch.name, "head_features": batch.features.shape[1], "class_names": names}
         self._writer.update_info({**facts, "optimizer": optimizer_facts(self.optimizer, batch.head.weight)})

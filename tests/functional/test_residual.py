@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gwa_attrib.functional import cross_entropy, residual, target_distribution
+from gwa_attrib.functional.targets import CrossEntropy
 from tests import properties
 from tests.functional.cases import TOLERANCE, HeadCase, head_cases
 
@@ -89,3 +90,13 @@ def test_the_targets_are_not_changed() -> None:
     before = soft.clone()
     residual(torch.randn(2, 4), soft, label_smoothing=0.5, class_weight=torch.arange(4.0))
     assert soft.equal(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@given(data=st.data())
+def test_a_batch_s_own_loss_gives_the_same_bits_and_makes_them_once(dtype: torch.dtype, data: st.DataObject) -> None:
+    case = data.draw(head_cases(torch.float32))
+    logits = case.logits.to(dtype)
+    loss = CrossEntropy(case.label_smoothing, case.class_weight).of(logits, case.targets)
+    assert loss.residual.equal(residual(logits, case.targets, **case.loss))
+    assert loss.residual is loss.residual

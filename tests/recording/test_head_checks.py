@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gwa_attrib.errors import HeadError, LossMismatchError
+from gwa_attrib.functional.targets import CrossEntropy
 from gwa_attrib.recording.head import HeadBatch
 from gwa_attrib.recording.head_checks import direction_deviation, due, measure, verify
 from tests import oracles
+
+PLAIN = CrossEntropy()
 
 
 @given(n=st.integers(1, 5), classes=st.integers(2, 6), seed=st.integers(0, 999))
@@ -64,7 +67,7 @@ def batch(loss, *, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> tu
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_cross_entropy_passes(dtype: torch.dtype, reduction: str) -> None:
     found, targets = batch(lambda z, y: F.cross_entropy(z, y, reduction=reduction), dtype=dtype)
-    verify([measure(found, targets)], "fc")
+    verify([measure(found, PLAIN.of(found.logits, targets))], "fc")
 
 
 OTHER_LOSSES = {
@@ -83,33 +86,35 @@ OTHER_LOSSES = {
 def test_another_loss_is_refused(loss) -> None:
     found, targets = batch(loss)
     with pytest.raises(LossMismatchError, match="label_smoothing") as caught:
-        verify([measure(found, targets)], "fc")
+        verify([measure(found, PLAIN.of(found.logits, targets))], "fc")
     assert "softmax applied twice" not in caught.value.found
 
 
 def test_a_softmax_applied_twice_is_named() -> None:
     found, targets = batch(lambda z, y: F.cross_entropy(z.softmax(dim=1), y))
     with pytest.raises(LossMismatchError, match="softmax applied twice"):
-        verify([measure(found, targets)], "fc")
+        verify([measure(found, PLAIN.of(found.logits, targets))], "fc")
 
 
 def test_a_layer_that_is_not_linear_is_refused() -> None:
     found, targets = batch(F.cross_entropy, scale=1.01)
     with pytest.raises(HeadError, match="'fc'"):
-        verify([measure(found, targets)], "fc")
+        verify([measure(found, PLAIN.of(found.logits, targets))], "fc")
 
 
 def test_the_loss_is_that_of_the_options() -> None:
     weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
     found, targets = batch(lambda z, y: F.cross_entropy(z, y, label_smoothing=0.3, weight=weight))
-    verify([measure(found, targets, label_smoothing=0.3, class_weight=weight)], "fc")
+    verify([measure(found, CrossEntropy(0.3, weight).of(found.logits, targets))], "fc")
     with pytest.raises(LossMismatchError):
-        verify([measure(found, targets, label_smoothing=0.3)], "fc")
+        verify([measure(found, CrossEntropy(0.3).of(found.logits, targets))], "fc")
 
 
 def test_one_bad_batch_among_good_ones_is_found() -> None:
-    good = measure(*batch(F.cross_entropy))
-    bad = measure(*batch(lambda z, y: F.cross_entropy(z, y.roll(1))))
+    good, bad = (
+        measure(found, PLAIN.of(found.logits, targets))
+        for found, targets in (batch(F.cross_entropy), batch(lambda z, y: F.cross_entropy(z, y.roll(1))))
+    )
     verify([good, good], "fc")
     with pytest.raises(LossMismatchError):
         verify([good, bad, good], "fc")
@@ -119,7 +124,7 @@ def test_a_batch_without_rows_is_not_measured() -> None:
     found, targets = batch(F.cross_entropy)
     empty = HeadBatch("fc", found.head, found.features[:0], found.logits[:0], ())
     empty.logits_grad = found.logits[:0]
-    assert measure(empty, targets[:0]) is None
+    assert measure(empty, PLAIN.of(empty.logits, targets[:0])) is None
     verify([], "fc")
 
 
@@ -128,4 +133,4 @@ def test_logits_that_are_nan_are_not_called_right() -> None:
     broken = HeadBatch("fc", found.head, found.features, found.logits * torch.nan, ())
     broken.logits_grad = found.logits_grad
     with pytest.raises(HeadError):
-        verify([measure(broken, targets)], "fc")
+        verify([measure(broken, PLAIN.of(broken.logits, targets))], "fc")
