@@ -95,7 +95,7 @@ class BatchMixingError(LayerError):
 
 
 class LayerMismatchError(LayerError):
-    """What was captured of a layer disagrees with a loop over single samples."""
+    """The capture of a layer disagrees with a loop over single samples."""
 
 
 class SampleIdError(RecordingError):

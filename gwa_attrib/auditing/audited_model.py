@@ -24,7 +24,7 @@ BATCH = 512
 
 @dataclass(frozen=True)
 class AuditedModel:
-    """What the audit trained, and on what."""
+    """The model that an audit trained, with its data."""
 
     model: nn.Module
     """With the weights at the end of the training."""

@@ -133,7 +133,7 @@ def find_factory(spec: str) -> Factory:
 
 
 def model_and_inputs(spec: str) -> tuple[nn.Module, Any]:
-    """What "module:function" returns without arguments: a model, and a batch of inputs for it.
+    """Call "module:function" without arguments; return its model and a batch of inputs for it.
 
     Raises:
         InputError: the function cannot be found, or returns something else.

@@ -31,12 +31,12 @@ from gwa_attrib.store import open_run
 from gwa_attrib.store.kept import keep_duplicates, keep_embeddings, keep_features
 
 NOT_LEARNT = ("class", "samples", "suspects", "recall", "steady")
-"""What is told of a class that the training has not learnt."""
+"""Columns that are told of a class that the training has not learnt."""
 
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What an audit found; also what ``gwa-attrib audit --json`` prints."""
+    """The findings of an audit, as ``gwa-attrib audit --json`` prints them."""
 
     run: str
     """Folder of the run, with issues.parquet, issues.csv and the report in it."""
@@ -52,10 +52,10 @@ class AuditResult:
     truth: dict[str, float] | None
     """How well the suspects meet the verified labels; None where there are none."""
     skipped: list[dict[str, Any]]
-    """What was left out: `file`, `reason`, and whether it is `damaged` (it was to be a sample and could not be read) or
-    no sample at all; the damaged first."""
+    """The files that were left out: `file`, `reason`, and whether it is `damaged` (it was to be a sample and could not be
+    read) or no sample at all; the damaged first."""
     roles: list[str]
-    """What each column of a table was taken for: label, inputs, key; empty for pictures and arrays."""
+    """The role that each column of a table was given: label, inputs, key; empty for pictures and arrays."""
     not_learnt: list[dict[str, Any]]
     """Classes that the training has not learnt, whose suspects say nothing about the labels: `class`, `samples`,
     `suspects`, `recall` and `steady`, see `gwa_attrib.analyses.learnt`."""
@@ -145,7 +145,7 @@ def flip_some(
 
 
 def source_of(data: LabeledData) -> dict[str, Any]:
-    """What is needed to read the same data again, and to know that it is the same."""
+    """Note what is needed to read the same data again, and to know that it is the same."""
 
     encoder = {"text_encoder": text_encoder()} if data.kind == "text" else {}
     return {

@@ -143,7 +143,7 @@ def train_plainly(
 def head_features(
     model: nn.Module, head: str, inputs: Float[Tensor, "sample ..."]
 ) -> Float[np.ndarray, "sample feature"]:
-    """What goes into the head, in evaluation mode; the model is put back into the mode that it was in."""
+    """Features that go into the head, in evaluation mode; the model is put back into the mode that it was in."""
     kept: list[Tensor] = []
     handle = model.get_submodule(head).register_forward_pre_hook(lambda _, given: kept.append(given[0].detach()))
     training = model.training

@@ -95,7 +95,7 @@ def audit(
 
 
 def _verdict(result: "AuditResult") -> Iterator[str]:
-    """What was not learnt first; then how many of the first suspects are expected to be wrong."""
+    """Lines about classes that were not learnt; then how many of the first suspects are expected to be wrong."""
     if result.not_learnt:
         names = ", ".join(f"{one['class']} ({one['suspects']:,} of {one['samples']:,})" for one in result.not_learnt)
         yield f"The training has NOT LEARNT {len(result.not_learnt)} of them, whose suspects say nothing: {names}."

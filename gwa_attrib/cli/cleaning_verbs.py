@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Auto(StrEnum):
-    """What happens to the samples with a low label_score."""
+    """Actions for the samples with a low label_score."""
 
     drop = "drop"
     relabel = "relabel"
@@ -64,7 +64,7 @@ def apply(
 
 
 def _refuse_without_data(run: "Run", name: str, decisions: Path | None) -> None:
-    """What no audit has read cannot be copied; Python has the data."""
+    """Refuse to copy data that no audit has read; Python has them."""
     from gwa_attrib.store.run_json import AuditNotes
 
     if not AuditNotes.read(run.info).made_by_audit:

@@ -1,4 +1,4 @@
-"""What is said when a command fails: what is wrong in the first line, then what was expected, and what to do."""
+"""The message of a command that fails: what is wrong in the first line, then what was expected, and what to do."""
 
 import typer
 
@@ -8,7 +8,7 @@ WRONG_USE, FAILED, INTERRUPTED = 2, 1, 130
 """Exit statuses."""
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 ClickException: type[Exception] = typer.BadParameter.__mro__[2]
-"""Of the click that typer uses: a package of its own, or a part of typer in newer versions."""
+"""Errors of the click that typer uses: a package of its own, or a part of typer in newer versions."""
 SHORT = 24
 """Characters up to which what was found is too little to be a first line."""
 NO_VERB = "NoArgsIsHelpError"

@@ -1,4 +1,4 @@
-"""What Ctrl-C leaves, and how to go on from there."""
+"""Messages after Ctrl-C: what it leaves, and how to go on from there."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ def interrupted_with(lines: Callable[[], Sequence[str]]) -> Iterator[None]:
 
 
 def run_id_in(folder: Path) -> Any:
-    """What tells the run in a folder from others; None if there is none."""
+    """Read the id of the run in a folder; None if there is none."""
     try:  # without the store, whose import would be a moment that no message covers
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))["run_id"]
     except Exception:  # whatever is wrong with it: it is not the run that is asked about
@@ -37,7 +37,7 @@ def run_id_in(folder: Path) -> Any:
 
 
 def left_of_audit(folder: Path, before: Any) -> list[str]:
-    """What an audit that was cut off has left in its folder.
+    """Describe what an audit that was cut off has left in its folder.
 
     Args:
         folder: Of the run.

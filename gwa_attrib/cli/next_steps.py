@@ -1,4 +1,4 @@
-"""What comes after a cleaned copy: does it help, and what is left to find in it?"""
+"""Next steps after a cleaned copy: does it help, and what is left to find in it?"""
 
 from collections.abc import Sequence
 from pathlib import Path

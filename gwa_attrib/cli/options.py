@@ -1,4 +1,4 @@
-"""What the verbs share. Results go to stdout, everything else to stderr."""
+"""Options and output that the verbs share. Results go to stdout, everything else to stderr."""
 
 import json
 import os

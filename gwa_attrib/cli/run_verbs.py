@@ -30,7 +30,7 @@ def rank(
         )
     scores = gwa.rank(gwa.open_run(run), by, **({"layer": layer} if layer is not None else {}))
     if out is not None:
-        from gwa_attrib.files.tables import write_frame
+        from gwa_attrib.files.frames import write_frame
 
         write_frame(scores.to_frame(), out)
     worst = scores.to_frame().loc[scores.top(k)].reset_index()
@@ -51,7 +51,7 @@ def groups(
     """Say in which groups of samples more labels are wrong than elsewhere, the surest first."""
     table = gwa.groups(gwa.open_run(run), by)
     if out is not None:
-        from gwa_attrib.files.tables import write_frame
+        from gwa_attrib.files.frames import write_frame
 
         write_frame(table, out)
     if as_json:

@@ -1,4 +1,4 @@
-"""What a piece of work costs, and an end to work that takes too long."""
+"""The cost of a piece of work, and an end to work that takes too long."""
 
 import os
 import pickle
@@ -24,7 +24,7 @@ _START = 120.0
 
 @dataclass
 class Cost:
-    """What a block has cost; filled in when it ends."""
+    """The cost of a block; filled in when it ends."""
 
     seconds: float = float("nan")
     megabytes: float = float("nan")

@@ -25,12 +25,12 @@ CURVES = 6
 SHOWN = ("average_precision", "average_precision_low", "average_precision_high", "auroc", "seconds", "trainings")
 """Columns of the table in a notebook."""
 ALWAYS = ("mislabeled", "alignment", "random")
-"""Of these, if they ran."""
+"""Methods that are always removed by, if they ran."""
 
 
 @dataclass(frozen=True, eq=False)
 class MethodComparison:
-    """What `compare` found."""
+    """The findings of `compare`."""
 
     table: pd.DataFrame
     """One row a method, the highest average precision first: the metrics, each with `_low` and `_high` (95 %); cost
@@ -38,17 +38,17 @@ class MethodComparison:
     skipped: Mapping[str, str]
     """Methods that did not run, with the reason."""
     scores: Mapping[str, Scores]
-    """Of every sample, by method."""
+    """Scores of every sample, by method."""
     is_error: np.ndarray[Any, np.dtype[np.bool_]]
-    """Of the samples with a verified label, whether the given one differs."""
+    """True where the given label differs from the verified one, among samples that have one."""
     known: np.ndarray[Any, np.dtype[np.bool_]]
     """Which samples have a verified label."""
     facts: Mapping[str, Any]
     """About the run."""
     drawn: Mapping[str, Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]]
-    """By method and metric, its value on each draw of the bootstrap; the draws are those of all methods."""
+    """Values of each metric on each draw of the bootstrap, by method and metric; the draws are those of all methods."""
     removal: pd.DataFrame | None = None
-    """What became of the loss of held-out samples when the first suspects were removed; None where not asked for."""
+    """The loss of held-out samples when the first suspects were removed; None where not asked for."""
 
     @property
     def agreement(self) -> pd.DataFrame:
@@ -193,7 +193,7 @@ def _only_limit(time_limit: float | None, patience: float | None) -> float | Non
 
 
 def _truth(run: Run, truth: Any) -> tuple[str, np.ndarray[Any, np.dtype[np.int64]]]:
-    """What the truth is called, and a class for each sample: see `verified_labels`."""
+    """Find the name of the truth, and a class for each sample: see `verified_labels`."""
     columns: dict[str, Any] = {
         str(name): run.samples[name].to_numpy() for name in run.samples if name not in ("sample_id", "key")
     }
@@ -227,5 +227,5 @@ def _judged(metrics: Mapping[str, float], drawn: Mapping[str, np.ndarray[Any, An
 
 
 def _known(scores: Scores, known: np.ndarray[Any, Any]) -> Scores:
-    """Of the samples with a verified label."""
+    """Scores of the samples with a verified label."""
     return Scores(scores.values[known], scores.sample_ids[known], method=scores.method, suspect=scores.suspect)

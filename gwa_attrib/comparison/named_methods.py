@@ -1,4 +1,4 @@
-"""What can be compared on a run, by name: analyses of it, self-influence by attributors, methods of other libraries."""
+"""Methods that can be compared on a run, by name: analyses, self-influence by attributors, other libraries'."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager

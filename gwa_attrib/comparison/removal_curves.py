@@ -1,4 +1,4 @@
-"""What a method's ranking is worth to the model: leave out its first suspects, train again, ask samples held out."""
+"""The worth of a method's ranking to the model: leave out its first suspects, train again, ask samples held out."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""What a notebook shows of a result: one small table in HTML, in which every text of the data is text.
+"""Results in a notebook: one small table in HTML, in which every text of the data is text.
 
 No scripts, no style sheets, no ids, and no attribute that comes from the data: what a notebook stores and mails on
 stays small and harmless, whatever is in the data.
@@ -16,7 +16,7 @@ import pandas as pd
 from gwa_attrib.display.text import legible
 
 ROWS, COLUMNS = 10, 8
-"""Of a table, at most; the index is one of the columns."""
+"""Most rows and columns of a table; the index is one of the columns."""
 WIDTH, TITLE, LINE = 28, 80, 480
 """Characters of a cell (of more where there are fewer columns), of the title, and of the line of facts. Were every one
 of them an ampersand, it would still be less than 20 kB."""

@@ -16,7 +16,7 @@ WEAK = ("weakref.py", "_weakrefset.py")
 
 
 class _Line:
-    """What the one line belongs to, and whether there is one at all."""
+    """The owner of the one line, and whether there is a line at all."""
 
     def __init__(self) -> None:
         self.silent = False
@@ -32,7 +32,7 @@ _line = _Line()
 
 
 def is_shown() -> bool:
-    """Whether anybody sees progress: stderr is a terminal, and nobody asked for silence."""
+    """Tell whether anybody sees progress: stderr is a terminal, and nobody asked for silence."""
     return not _line.silent and sys.stderr is not None and sys.stderr.isatty()
 
 

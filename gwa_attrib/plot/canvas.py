@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from gwa_attrib.display.legible import legible
+from gwa_attrib.display.text import legible
 from gwa_attrib.plot.look import dress
 
 if TYPE_CHECKING:

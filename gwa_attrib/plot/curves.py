@@ -26,7 +26,7 @@ class Curve:
     name: str
     values: Float[np.ndarray, " epoch"]
     marked: bool = True
-    """Whether its highest value is the best. Of the training accuracy it is not: wrong labels can be learnt too."""
+    """True where the highest value is the best. Not that of the training accuracy: wrong labels can be learnt too."""
 
     @property
     def best(self) -> int | None:

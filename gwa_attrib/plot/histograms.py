@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BARS = 40
-"""Of each histogram, at most."""
+"""Most bins of a histogram."""
 FINE = 2000
 """Bins over [-1, 1] that alignments are counted in before they are joined to bars."""
 EVEN = 0.5

@@ -13,7 +13,7 @@ CALM, SUSPECT = "#2c6496", "#b3430f"
 """All samples or a curve; suspects. Their lightness differs too, and so do line, hatch or marker."""
 PALE = "#c9d3dd"
 LOOKS = ((CALM, "--"), ("#5a7d2a", "-."), ("#7a4b94", ":"))
-"""Of further curves: colour and dashes."""
+"""Colour and dashes of further curves."""
 BESIDE = 36
 """Characters of a legend's entries, up to which two of them stand side by side."""
 
@@ -44,7 +44,7 @@ STYLE: dict[str, Any] = {
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
 }
-"""Of figures that the project draws for itself. A user's axes keep the user's settings."""
+"""Settings of figures that the project draws for itself. A user's axes keep the user's settings."""
 
 
 def plain_axes(axes: "Axes", *, grid: Literal["x", "y", "both"] = "y") -> None:

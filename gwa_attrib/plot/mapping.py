@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 POINTS = 2000
 """Samples up to which each is a point; more are joined to hexagons."""
 LEVELS = ("#16294d", "#3d5b80", "#7f95a3", "#c2b48a", "#f2d75c")
-"""Of correctness, low to high: from dark to light, so that the order survives in grey."""
+"""Colours of correctness, low to high: from dark to light, so that the order survives in grey."""
 SIZES = (4.5, 8.0, 11.5, 15.0)
-"""Of the hexagons with fewer than 10, 100, 1,000 samples, and of larger ones."""
+"""Sizes of the hexagons with fewer than 10, 100, 1,000 samples, and of larger ones."""
 OUTLINE: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": SUSPECT, "linestyle": "none"}
 NAMES = ("under 20 %", "20–40 %", "40–60 %", "60–80 %", "80 % and over")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from gwa_attrib.display.legible import legible
+from gwa_attrib.display.text import legible
 from gwa_attrib.errors import InputError
 from gwa_attrib.plot.canvas import LITERAL, axes_for
 from gwa_attrib.plot.look import CALM, INK, MUTED, RULE

@@ -19,11 +19,11 @@ COMPARE = "Compare methods with removal: gwa.compare(run, truth, removal=[0.1, 0
 
 
 class Compared(Protocol):
-    """What is needed of a comparison of methods."""
+    """The part of a comparison of methods that this picture needs."""
 
     @property
     def removal(self) -> pd.DataFrame | None:
-        """As `MethodComparison` has it."""
+        """The table of that name in `MethodComparison`."""
 
 
 def removal_curves(comparison: Compared | pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":

@@ -1,4 +1,4 @@
-"""What pictures read of a run, of scores, and of both together."""
+"""Series that pictures read of a run, of scores, and of both together."""
 
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ from gwa_attrib.analyses.probabilities import SIGNALS
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
-from gwa_attrib.store.tables import positions, scatter_mean
-from gwa_attrib.store.tables import no_epoch
+from gwa_attrib.store.tables import no_epoch, positions, scatter_mean
 
 Column = np.ndarray[Any, np.dtype[Any]]
 ISSUE = "is_label_issue"

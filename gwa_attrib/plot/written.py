@@ -34,12 +34,12 @@ Picture = tuple[str, tuple[float, float], "Callable[[Axes], Axes]"]
 
 @dataclass(frozen=True)
 class Figures:
-    """What `write_figures` wrote, and what it did not."""
+    """The files that `write_figures` wrote, and the pictures it did not."""
 
     written: Mapping[str, tuple[Path, Path]]
-    """By picture, its SVG and its PNG."""
+    """SVG and PNG of each picture, by its name."""
     missing: Mapping[str, str]
-    """By picture that the run has nothing for, why, and what to do."""
+    """Why the run has nothing for a picture, and what to do, by its name."""
     boxes: tuple[str, ...]
     """Pictures with a character that no font of this machine has: a box in the PNG, text in the SVG."""
 

@@ -14,7 +14,7 @@ FEW_SAMPLES = 5
 
 
 def cautions_of(context: Context) -> tuple[list[str], list[str]]:
-    """What the one who cleans has to know first; and what else limits the conclusions. A sentence or two each."""
+    """Collect what the one who cleans has to know first, and what else limits the conclusions, in short sentences."""
     first = [*_recording(context), *(visible(note) for note in context.notes), *_shown(context), *_unseen(context)]
     return first, [*_classes(context), *_coverage(context), *_gwa(context)]
 
@@ -98,7 +98,7 @@ def _shown(context: Context) -> Iterator[str]:
 
 
 def _differs(preview: Preview, given: str, number: int | None) -> bool:
-    """Whether the data have another label than the run: by its number, as their names may be other ones."""
+    """Tell whether the data have another label than the run: by its number, as their names may be other ones."""
     if preview.number is not None and number is not None:
         return preview.number != number
     return preview.label is not None and preview.label not in (given, str(number))

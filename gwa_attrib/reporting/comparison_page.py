@@ -27,7 +27,7 @@ OURS, AHEAD = "mislabeled", "Ours ahead"
 
 
 class Compared(Protocol):
-    """What is needed of a comparison."""
+    """The part of a comparison that the page needs."""
 
     @property
     def table(self) -> pd.DataFrame: ...
@@ -55,7 +55,7 @@ def write_methods(compared: Compared, folder: Path) -> Path:
     Raises:
         RunError: a file cannot be written.
     """
-    from gwa_attrib.files.tables import write_frame
+    from gwa_attrib.files.frames import write_frame
 
     write_text(folder / "report.html", page(compared))
     write_text(folder / "report.md", markdown(compared))
@@ -70,7 +70,7 @@ def write_methods(compared: Compared, folder: Path) -> Path:
 
 
 def command(compared: Compared) -> str:
-    """What makes the comparison again."""
+    """The command that makes the comparison again."""
     if not compared.facts["column"]:
         return f"gwa.compare({compared.facts['run']!r}, truth, ...)"
     run, truth = (shlex.quote(str(compared.facts[name])) for name in ("run", "truth"))

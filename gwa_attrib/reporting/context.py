@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from gwa_attrib.analyses import rank
 from gwa_attrib.datasets.content import Content, Reader, content_reader
 from gwa_attrib.datasets.labeled import LabeledData
-from gwa_attrib.reporting.signal_texts import Signals, read_signals
+from gwa_attrib.reporting.signal_summaries import Signals, read_signals
 from gwa_attrib.reporting.suspects.evidence import order_of_columns
 from gwa_attrib.reporting.suspects.judged import Suspects, judged_suspects
 from gwa_attrib.reporting.suspects.previews import Preview, preview_of
@@ -28,19 +28,19 @@ LISTED = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a section is given."""
+    """The facts that every section is made from."""
 
     run: Run
     scores: Scores
-    """What the suspects are taken from."""
+    """Scores that the suspects are taken from."""
     suspects: Suspects
     signals: Signals
     classes: pd.DataFrame
     """Which classes the training has learnt, see `learnt_classes`."""
     read: Reader
-    """What any sample is, by its id."""
+    """A function that reads a sample, by its id."""
     data: Any
-    """What the run was trained on; None if it is not known."""
+    """The data that the run was trained on; None if they are not known."""
     truth: Mapping[str, float] | None
     notes: tuple[str, ...]
 
@@ -59,11 +59,11 @@ class Context:
         return preview_of(self.content(i), None if orders is None else orders[i])
 
     def preview(self, sample_id: int) -> Preview:
-        """What a sample looks like, suspect or not."""
+        """Preview a sample, suspect or not."""
         return preview_of(self.read(sample_id))
 
     def content(self, i: int) -> Content:
-        """What the suspect number `i` is."""
+        """Read the suspect number `i`."""
         return self.read(int(self.suspects.sample_ids[i]))
 
     @cached_property

@@ -50,7 +50,7 @@ def render(context: Context, sections: Sequence[Section], background: Sequence[S
 
 
 def shows(context: Context) -> str:
-    """What the page shows of its run, for who would replace it: the samples themselves, or their names and numbers."""
+    """Say how much the page shows of its run, for who would replace it: samples, or their names and numbers."""
     return "numbers" if context.data is None else "samples"
 
 
@@ -82,7 +82,7 @@ def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
 
 
 def facts(context: Context, target: Path) -> dict[str, Any]:
-    """What the scripts need, as it was given: they write it to text nodes and to decisions.csv only."""
+    """Collect what the scripts need, as it was given: they write it to text nodes and to decisions.csv only."""
     suspects, names = context.suspects, context.class_names
     index = {name: i for i, name in enumerate(names)}
     columns = zip(

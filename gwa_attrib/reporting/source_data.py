@@ -1,4 +1,4 @@
-"""What a report needs besides the recording, found again: the data of an audit, its truth, what it left out."""
+"""Data that a report needs besides the recording, found again: the data of an audit, its truth, what it left out."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,8 +38,8 @@ def data_for(run: Run, given: Any, scores: Scores) -> tuple[Any, list[str]]:
 
 
 def tokenizer_for(run: Run, data: Any, given: Any) -> tuple[Any, list[str]]:
-    """What reads the token ids of the data, the one given or the one kept with the run; and a sentence if the kept one
-    cannot be used."""
+    """Find the tokenizer of the data, the one given or the one kept with the run; and say if the kept one cannot be
+    used."""
     if given is not None or data is None:
         return given, []
     try:

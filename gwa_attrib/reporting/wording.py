@@ -12,7 +12,7 @@ __all__ = ["NOTHING", "count", "listed", "number", "percent", "shortened", "visi
 
 
 def visible_lines(text: object) -> str:
-    """As `visible`, of a text whose line breaks and tabs are meant."""
+    """Make a text visible whose line breaks and tabs are meant."""
     lines = str(text).replace("\r\n", "\n").split("\n")
     return "\n".join("\t".join(visible(cell) for cell in line.split("\t")) for line in lines)
 

@@ -19,7 +19,7 @@ from gwa_attrib.reporting.figures.svg import page_svg
 from gwa_attrib.reporting.sections.alignments import PANELS, chosen_epochs
 from gwa_attrib.reporting.sections.classes import MOST, SHADES, busiest, shade
 from gwa_attrib.reporting.sections.generalisation import is_accuracy
-from gwa_attrib.reporting.signal_texts import BINS, histogram, read_signals
+from gwa_attrib.reporting.signal_summaries import BINS, histogram, read_signals
 from gwa_attrib.store import Run
 
 

@@ -1,4 +1,4 @@
-"""What models say of samples that they were not trained on: cross-validation with the training of an audit."""
+"""Predictions of models for samples that they were not trained on: cross-validation with the training of an audit."""
 
 import warnings
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class OutOfFold(NamedTuple):
 
     probabilities: Float[np.ndarray, "sample class"]
     seconds_before: float
-    """Of the trainings that an earlier call made."""
+    """Seconds of the trainings that an earlier call made."""
 
 
 def out_of_fold(audited: AuditedModel, *, folds: int = FOLDS, seed: int = 0) -> OutOfFold:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAMED = 12
 """Runs up to which each has its name in the picture; of more only the best by either measure, and the worst."""
 ALONE = 'xmlns="http://www.w3.org/2000/svg" style="background: white; font-family: sans-serif"'
-"""What a picture needs that is a file, and no part of a page."""
+"""Settings of a picture that is a file, and no part of a page."""
 
 
 def comparison_svg(table: pd.DataFrame, by: str) -> str:

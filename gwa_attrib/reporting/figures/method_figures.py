@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 400
-"""Of a curve, at most."""
+"""Most points of a curve."""
 BEST = 3
-"""Of the others, how many of the best have a colour and a name."""
+"""How many of the best of the others have a colour and a name."""
 
 
 def recall_svg(

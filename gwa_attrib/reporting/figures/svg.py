@@ -16,7 +16,7 @@ _FONT = re.compile(r"(?:(?P<weight>bold|\d{3}) )?(?P<size>[\d.]+)px ")
 GEOMETRY = ("d", "x", "y", "width", "height", "transform", "points", "viewBox")
 KEPT_PER_ELEMENT = {*GEOMETRY, "id", "href", "clip-path", "class"}
 DEFAULTS = {"stroke-linejoin": "round", "stroke-linecap": "butt"}
-"""What the style sheet inside matplotlib's SVG says of every element."""
+"""The rule for every element in the style sheet inside matplotlib's SVG."""
 
 
 def page_svg(svg: str, name: str, title: str) -> str:

@@ -33,7 +33,7 @@ SECTIONS: tuple[Maker, ...] = (
     groups.section,
     suspect_table.section,
 )
-"""What the one who cleans needs, the most urgent first."""
+"""Sections that the one who cleans needs, the most urgent first."""
 BACKGROUND: tuple[Maker, ...] = (
     alignments.section,
     generalisation.section,

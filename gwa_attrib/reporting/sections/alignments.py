@@ -9,7 +9,7 @@ from gwa_attrib.plot.histograms import bar_edges, paint_groups
 from gwa_attrib.reporting.context import Context
 from gwa_attrib.reporting.figures.figure import draw
 from gwa_attrib.reporting.section import Section
-from gwa_attrib.reporting.signal_texts import BINS
+from gwa_attrib.reporting.signal_summaries import BINS
 from gwa_attrib.reporting.wording import percent
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ BLANK = {
     "preview": Preview(missing=""),
     "doubtful": True,
 }
-"""What the script makes further cards from."""
+"""Data that the script makes further cards from."""
 
 
 def section(context: Context) -> Section | None:

@@ -62,7 +62,7 @@ def panels_of(context: Context) -> list[Panel]:
 
 
 def _probe(context: Context) -> tuple[Curve, ...]:
-    """What was measured in evaluation mode, if it was."""
+    """Describe what was measured in evaluation mode, if it was."""
     if "probe_mean" not in context.epochs:
         return ()
     return (Curve("in evaluation mode", context.column("probe_mean")),)
@@ -77,7 +77,7 @@ def _rules(context: Context) -> list[dict[str, str]]:
 
 
 def is_accuracy(name: str) -> bool:
-    """Whether a metric is drawn beside the training accuracy, which is known without it."""
+    """Tell whether a metric is drawn beside the training accuracy, which is known without it."""
     words = name.lower().replace("/", "_").replace("-", "_").split("_")
     return any(word.startswith("acc") for word in words) and not any(word.startswith("train") for word in words)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12
 POINTS = 200
-"""Of the curve."""
+"""Points of the curve."""
 
 
 def section(context: Context) -> Section | None:

@@ -1,4 +1,4 @@
-"""What was run: the data, the model's head, the training and the versions."""
+"""The section about what was run: the data, the model's head, the training and the versions."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -62,7 +62,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def _value(value: Any) -> str:
-    """Of a path on the author's machine only the last part: the report is made to be sent."""
+    """Cut a path on the author's machine to its last part: the report is made to be sent."""
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False, default=str)
     path = next((path for path in (PurePosixPath(value), PureWindowsPath(value)) if path.is_absolute()), None)

@@ -58,7 +58,7 @@ def _samples_of_learnt(context: Context) -> int:
 
 
 def _failure(context: Context) -> dict[str, Any]:
-    """What was not learnt, class by class, and what helps."""
+    """Describe what was not learnt, class by class, and what helps."""
     table = context.classes[~context.classes["learnt"]]
     names = [shortened(visible(name), 40) for name in table.index]
     notes = AuditNotes.read(context.run.info)

@@ -20,7 +20,7 @@ CLASS_NAME = 60
 
 
 def first_cards(context: Context) -> list[dict[str, Any]]:
-    """What the template of a card is given, for the first suspects."""
+    """Values for the template of a card, for each of the first suspects."""
     return [_card(context, i, preview) for i, preview in enumerate(context.previews)]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 BINS = 10
-"""Of a numeric column, with equally many samples each; missing values are a bin of their own."""
+"""Bins of a numeric column, with equally many samples each; missing values are a bin of their own."""
 COMMONEST = 50
 """Values of a categorical column with a bin of their own; the others share one."""
 SMOOTHING = 1.0

@@ -33,7 +33,7 @@ class Suspects:
     """`count`, `low` and `high` of the number of wrong labels; None if the score does not estimate it."""
     method: str
     doubtful: Bool[np.ndarray, " suspect"]
-    """Whether the training has not learnt the given or the proposed class: these come last."""
+    """True where the training has not learnt the given or the proposed class: these come last."""
 
     def __len__(self) -> int:
         return len(self.rows)

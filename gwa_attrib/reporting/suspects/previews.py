@@ -1,4 +1,4 @@
-"""What a sample looks like in the page: a small picture, its text, or its values."""
+"""The look of a sample in the page: a small picture, its text, or its values."""
 
 import base64
 import io
@@ -19,16 +19,16 @@ LARGEST = 224
 PIXELATED = 96
 """Up to this many pixels a picture keeps each of them: it is shown enlarged, and a lossy format would blur it."""
 CHARACTERS = 20_000
-"""Of a text: all of nearly every one."""
+"""Most characters of a text: all of nearly every one."""
 VALUES = 8
-"""Of a row."""
+"""Most values of a row."""
 PLAIN_UP_TO = 1e15
 """Whole numbers beyond have more digits than a float holds."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What is shown of a sample: a picture with or without a text, a text, values, or why there is nothing."""
+    """The parts of a sample that are shown: a picture with or without a text, a text, values, or why nothing is."""
 
     image: str | None = None
     """A data URI."""

@@ -19,7 +19,7 @@ ROOM = 1_900_000
 """Bytes of all sheets together; a third more as text in the page."""
 QUALITY = 60
 BYTES_A_PIXEL = 0.1
-"""What a pixel of such a sheet costs at least: grey drawings 0.1 to 0.2, photographs up to 0.35."""
+"""Bytes that a pixel of such a sheet costs at least: grey drawings 0.1 to 0.2, photographs up to 0.35."""
 
 Size = tuple[int, int]
 

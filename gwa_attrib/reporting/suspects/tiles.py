@@ -9,7 +9,7 @@ from gwa_attrib.reporting.wording import shortened, visible
 
 
 def tile(context: Context, row: int, value: str, note: str) -> dict[str, Any]:
-    """Of the sample in this row of the run's samples."""
+    """Values for the tile of the sample in this row of the run's samples."""
     run = context.run
     sample = run.samples.iloc[row]
     label = int(sample["label"])
@@ -25,7 +25,7 @@ def tile(context: Context, row: int, value: str, note: str) -> dict[str, Any]:
 
 
 def wide(tiles: list[dict[str, Any]]) -> bool:
-    """Whether they need room for texts or values."""
+    """Tell whether the tiles need room for texts or values."""
     return any(of["preview"].text is not None or of["preview"].values for of in tiles)
 
 

@@ -1,4 +1,4 @@
-"""What the figures need of the trajectories: one pass over the run, in memory for one epoch and a few columns."""
+"""Summaries of the trajectories for the figures: one pass over the run, in memory for one epoch and a few columns."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from gwa_attrib.store import Run
 
 BINS = 2000
-"""Of the alignment histograms, over [-1, 1]: fine, to be joined to what a figure needs."""
+"""Bins of the alignment histograms, over [-1, 1]: fine, to be joined to what a figure needs."""
 
 Column = np.ndarray[Any, np.dtype[Any]]
 
