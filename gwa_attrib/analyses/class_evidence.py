@@ -1,4 +1,4 @@
-"""What a run says of its labels: which class each sample seems to be of, and which classes are taken for which."""
+"""The evidence of a run about its labels: the class of each sample, and which classes are taken for which."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gwa_attrib.analyses.epoch_weights import epoch_weights
-from gwa_attrib.analyses.noise_matrix import noise_matrix
+from gwa_attrib.analyses.epoch_weights import weigh_epochs
+from gwa_attrib.analyses.noise_matrix import estimate_noise_matrix
 from gwa_attrib.analyses.probabilities import (
     PART,
     SIGNALS,
@@ -29,16 +29,16 @@ LEARNT_FROM, CELLS = 20_000, 10_000_000
 
 @dataclass(frozen=True, eq=False)
 class Consensus:
-    """How to read a run."""
+    """The weights and the noise matrix by which a run is read."""
 
     weights: tuple[float, ...]
-    """Of its epochs; they sum to 1."""
+    """Weights of its epochs; they sum to 1."""
     noise: Float[np.ndarray, "class class"]
     """``[k, j]``: how likely a sample of class k carries the label j."""
 
 
 def find_consensus(run: Recorded) -> Consensus:
-    """Estimated from all samples, or, of a large run, from 20,000 drawn at random (always the same)."""
+    """Estimate the consensus from all samples, or, of a large run, from 20,000 drawn at random (always the same)."""
     classes, samples = len(run.class_names), len(run.labels)
     size = min(samples, LEARNT_FROM, max(1, CELLS // classes))
     rows = np.sort(np.random.default_rng(0).permutation(samples)[:size])
@@ -47,14 +47,14 @@ def find_consensus(run: Recorded) -> Consensus:
         seen.append(view_of(dense, rows))
         alignment[number] = dense["alignment"][rows]
     labels = labels_of(run, rows)
-    weights = epoch_weights(seen, torch.from_numpy(alignment), labels, classes)
-    return Consensus(tuple(weights), noise_matrix(pooled(summed(seen, weights, labels, classes)), labels))
+    weights = weigh_epochs(seen, torch.from_numpy(alignment), labels, classes)
+    return Consensus(tuple(weights), estimate_noise_matrix(pooled(summed(seen, weights, labels, classes)), labels))
 
 
 def class_probabilities(
     run: Recorded, weights: tuple[float, ...], held: int | None = None
 ) -> Iterator[tuple[slice, Float[Tensor, "sample class"]]]:
-    """Of the samples by the epochs together, some samples after the other; a row of NaN for a sample never seen."""
+    """Pool the epochs into class probabilities, some samples after the other; a row of NaN for a sample never seen."""
     classes = len(run.class_names)
     step = max(1, PART // classes)
     for block in blocks(run, held):

@@ -1,4 +1,4 @@
-"""Which epochs of a run to listen to: those that tell the wrong labels from the right ones.
+"""Weights of the epochs of a run: large where an epoch tells the wrong labels from the right ones.
 
 An early epoch knows little, and a late one may have learnt the wrong labels by heart. Both show in the alignments. As
 long as a network learns what the samples have in common, the alignment of those whose labels fit rises (Hölzl et al.
@@ -14,7 +14,7 @@ from torch import Tensor
 from gwa_attrib.analyses.probabilities import View, mean_probabilities, pooled, summed
 
 POWER = 4
-"""Of the gap between the alignments."""
+"""Power of the gap between the alignments."""
 FIRST = 0.05
 """Share of the samples that are suspects in the first round, whatever their probabilities."""
 FEW = 0.005
@@ -22,10 +22,10 @@ FEW = 0.005
 ROUNDS = 8
 
 
-def epoch_weights(
+def weigh_epochs(
     views: Sequence[View], alignment: Float[Tensor, "epoch sample"], labels: Int[Tensor, " sample"], classes: int
 ) -> list[float]:
-    """One weight an epoch, summing to 1: mean alignment times (alignment of the rest less that of the suspects)⁴.
+    """Weigh the epochs, summing to 1: mean alignment times (alignment of the rest less that of the suspects)⁴.
 
     Suspects are at first those whose label is furthest behind another class on average, then those that the epochs, so
     weighted, predict otherwise; until they stay the same. Equal weights where no epoch tells them apart.
@@ -47,13 +47,13 @@ def epoch_weights(
 
 
 def _gap(alignment: Tensor, suspects: Bool[Tensor, " sample"]) -> Float[Tensor, " epoch"]:
-    """How far the alignments of the suspects are below those of the rest, in each epoch; at least 0."""
+    """Measure how far the alignments of the suspects are below those of the rest, in each epoch; at least 0."""
     gap: Tensor = alignment[:, ~suspects].nanmean(dim=1) - alignment[:, suspects].nanmean(dim=1)
     return gap.nan_to_num(0.0).clamp_min(0.0)
 
 
 def _furthest_behind(mean: Float[Tensor, "sample class"], labels: Tensor) -> Bool[Tensor, " sample"]:
-    """The share `FIRST` of the samples, and at least one."""
+    """Flag the share `FIRST` of the samples, at least one, whose label is furthest behind another class."""
     index = labels.unsqueeze(1)
     behind = mean.scatter(1, index, -1.0).amax(dim=1) - mean.gather(1, index).squeeze(1)
     suspects = torch.zeros(len(labels), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""How many of the first suspects are expected to be wrong: what the label score has meant where the truth is known.
+"""Wrong labels expected among the first suspects, by what the label score has meant where the truth is known.
 
 A run has no truth, and what a score means depends on the data. So the answer is a mean and a range, over the trainings
 of `reports/detection/` with wrong labels: how often a label with such a score was wrong in each of them. The range is
@@ -35,7 +35,7 @@ class Expected:
 
 
 def expected_among(label_score: Float[np.ndarray, " suspect"], first: int) -> Expected:
-    """How many of the `first` lowest label scores belong to wrong labels, with the range of eight trainings in ten.
+    """Expect so many wrong labels among the `first` lowest label scores, with the range of eight trainings in ten.
 
     Args:
         label_score: Ascending.
@@ -59,7 +59,7 @@ def expected_steps(label_score: Float[np.ndarray, " suspect"]) -> list[Expected]
 
 
 def worth_looking(label_score: Float[np.ndarray, " suspect"]) -> tuple[int, int, int]:
-    """How many suspects to look at: until less than half of the next labels are expected to be wrong.
+    """Count the suspects that are worth looking at: until less than half of the next labels are expected to be wrong.
 
     Returns:
         By the mean of the trainings, by those in which scores meant least, and by those in which they meant most.

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from gwa_attrib.analyses.mislabeled import mislabeled
+from gwa_attrib.analyses.mislabeled import rank_mislabeled
 from gwa_attrib.analyses.registry import analyses, scores_of
 from gwa_attrib.errors import InputError
 from gwa_attrib.functional.trajectory import fraction_negative
@@ -23,7 +23,7 @@ REASONS = ("label issue", "near-duplicate with another label", "persistent negat
 
 
 @analyses.register("harmful", suspect="high", source="gwa_attrib; mislabeled, with near-duplicates and outliers")
-def harmful(run: Run, *, features: Any = None, scores: Scores | None = None) -> Scores:
+def rank_harmful(run: Run, *, features: Any = None, scores: Scores | None = None) -> Scores:
     """Log-odds, in nats, that training goes better without the sample or with another label for it.
 
     It is the value of ``rank(run, "mislabeled")``, but where a near-duplicate has another label: one of the two is
@@ -44,7 +44,7 @@ def harmful(run: Run, *, features: Any = None, scores: Scores | None = None) -> 
     Raises:
         InputError: features of another number of samples, or that are not finite.
     """
-    base = mislabeled(run) if scores is None else scores
+    base = rank_mislabeled(run) if scores is None else scores
     odds = base.values.astype(np.float64)
     pairs, distance = _neighbourhood(run, features)
     rival = most_trusted_rival(pairs, run.labels, odds)
@@ -76,7 +76,7 @@ def harmful(run: Run, *, features: Any = None, scores: Scores | None = None) -> 
 def most_trusted_rival(
     pairs: pd.DataFrame, labels: Int[np.ndarray, " sample"], odds: Float[np.ndarray, " sample"]
 ) -> Int[np.ndarray, " sample"]:
-    """Of each sample, which near-duplicate with another label has the lowest odds of being wrong; -1 without one.
+    """Find the near-duplicate of each sample, with another label, that has the lowest odds of being wrong; -1 without.
 
     `pairs` hold positions `sample_a` and `sample_b`.
     """

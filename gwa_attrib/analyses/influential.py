@@ -1,4 +1,4 @@
-"""Which samples the model stands on: whose gradients built its weights."""
+"""The samples that the model stands on: those whose gradients built its weights."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,20 +18,20 @@ COLUMNS = ("sample_id", "step", "dot", "alignment", "grad_norm", "learning_rate"
 
 @dataclass(frozen=True)
 class Conservation:
-    """Whether the shares add up to the growth that was seen. All in units of the squared norm of the head's kernel."""
+    """A check that the shares add up to the growth that was seen, in units of the squared norm of the head's kernel."""
 
     predicted: float
     """The shares of all samples, less what weight decay took, over all steps but the last."""
     seen: float
-    """What the squared norm really grew by, from the first recorded step to the last."""
+    """Growth of the squared norm as it was, from the first recorded step to the last."""
     residual: float
     """``|predicted - seen| / |seen|``; 0 is exact."""
     rule: str
-    """What the update was taken for."""
+    """The rule that the update was taken for."""
 
 
 @analyses.register("influential", suspect="high", source="gwa_attrib; the identity behind arXiv 2510.25480")
-def influential(run: Run) -> Scores:
+def rank_influential(run: Run) -> Scores:
     """How much of the growth of the head's squared weight norm a sample's gradients made, over the whole run.
 
     High is influential, not wrong: ``2 · learning rate · <negative gradient, weight> / batch size``, added up over the
@@ -93,7 +93,7 @@ def _columns(run: Run, epoch: int) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
 
 
 def _update_of(run: Run) -> tuple[float, float, str]:
-    """What the growth is multiplied by, the weight decay that is part of it, and both in words."""
+    """Read from the optimizer what the growth is multiplied by and its weight decay, and put both in words."""
     facts = run.info.get("optimizer") or {}
     name, momentum = facts.get("name", "unknown optimizer"), float(facts.get("momentum", 0.0))
     decay = float(facts.get("weight_decay", 0.0))
@@ -131,7 +131,7 @@ def _share_of_class(
 
 
 class _Means:
-    """Of each sample over some epochs, added up."""
+    """Means of each sample over some epochs, added up as they are read."""
 
     def __init__(self, samples: int) -> None:
         self._sum, self._count = np.zeros(samples), np.zeros(samples)

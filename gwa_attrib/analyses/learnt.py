@@ -1,4 +1,4 @@
-"""Which classes a training has learnt: where it has not, its suspects say nothing about the labels.
+"""Classes that a training has learnt: where it has not, its suspects say nothing about the labels.
 
 A class that is hard for the model looks like a class full of wrong labels: most of its samples are predicted otherwise.
 Two things tell them apart. Where labels are wrong, the training contradicts them steadily, with the same other class

@@ -1,4 +1,4 @@
-"""Which labels are probably wrong, the default ranking, and how many they are: a count between a strict and a lax one.
+"""Labels that are probably wrong: the default ranking, and an estimated count between a strict and a lax one.
 
 A run has no truth to calibrate against, so the interval of the count is no confidence interval: it is what the count
 becomes when twenty to one is asked for, one way and the other, and wide where the model itself is often unsure. How
@@ -18,17 +18,18 @@ from gwa_attrib.analyses.probabilities import Recorded
 from gwa_attrib.analyses.registry import analyses, class_name_column, scores_of
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.run import Run
+from gwa_attrib.thresholds import COUNT_ERRORS
 
 MARGIN = 2.0
 """Weight of the difference of the two probabilities beside that of their logarithms."""
 OFFSET = 1.5
 """Added, so that 0 is even-handed: measured where the truth is known, see `benchmarks/detection.py`."""
 SEEN = 1.25
-"""What the probability of the given label is divided by before a class is proposed: training has seen that label."""
+"""Divisor of the probability of the given label before a class is proposed: training has seen that label."""
 
 
 @analyses.register("mislabeled", suspect="high", source="gwa_attrib; epochs weighted by alignment, arXiv 2510.25480")
-def mislabeled(run: Run) -> Scores:
+def rank_mislabeled(run: Run) -> Scores:
     """Log-odds that the given label is wrong, in nats: by the class probabilities of all epochs together, and by which
     classes are taken for which.
 
@@ -57,7 +58,7 @@ def mislabeled(run: Run) -> Scores:
 
 
 class Judged(NamedTuple):
-    """What the epochs together say of each label."""
+    """The judgement of the epochs together on each label."""
 
     log_odds: Float[np.ndarray, " sample"]
     """That it is wrong, in nats; NaN for a sample never seen."""
@@ -103,7 +104,7 @@ def log_odds(
     noise: Float[np.ndarray, "class class"],
     margin: float = MARGIN,
 ) -> tuple[Float[Tensor, " sample"], Int[Tensor, " sample"]]:
-    """Against each label, and the class to propose; NaN and -1 for rows of NaN."""
+    """Weigh the odds against each label, and choose the class to propose; NaN and -1 for rows of NaN."""
     given = labels.clamp_min(0)
     own, others = (
         probabilities.gather(1, given.unsqueeze(1)).squeeze(1),
@@ -121,8 +122,6 @@ def log_odds(
 
 SURE = 20.0
 """Odds against a label from which it counts for `low`; odds for it up to which it counts for `high`."""
-ERRORS = 1.64
-"""Standard errors of a count (Poisson) by which the interval is widened."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +139,8 @@ class ErrorCount:
 def count_errors(log_odds: Float[np.ndarray, " sample"]) -> ErrorCount:
     """Count the samples by their log-odds against the given label; NaN (never seen) counts for nothing."""
     count, strict, lax = (int(np.sum(log_odds > np.log(odds))) for odds in (1.0, SURE, 1 / SURE))
-    low = max(0, int(strict - ERRORS * np.sqrt(strict)))
-    high = min(int(np.sum(~np.isnan(log_odds))), int(np.ceil(lax + ERRORS * np.sqrt(lax))))
+    low = max(0, int(strict - COUNT_ERRORS * np.sqrt(strict)))
+    high = min(int(np.sum(~np.isnan(log_odds))), int(np.ceil(lax + COUNT_ERRORS * np.sqrt(lax))))
     return ErrorCount(count, low, high)
 
 

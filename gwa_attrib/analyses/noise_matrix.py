@@ -1,4 +1,4 @@
-"""Which classes are taken for which: a noise matrix, estimated from what a run says of its samples.
+"""The noise matrix, which classes are taken for which, estimated from what a run says of its samples.
 
 ``matrix[k, j]`` is the probability that a sample of class k carries the label j. How many labels are errors is how many
 the epochs together contradict. Where they go is where they most likely go, if class probabilities are what the epochs
@@ -19,18 +19,18 @@ SHARPER = 1.25
 TRUST = 0.75
 """Power of the shares: errors that depend on the sample, not on its class alone, do not keep to them."""
 STEPS = 40
-"""Of expectation maximisation."""
+"""Steps of expectation maximisation."""
 FIRST_RATE = 0.1
-"""Of errors, where the estimate starts."""
+"""Rate of errors where the estimate starts."""
 ALPHAS = (1e-2, 1e4)
 """Bounds of `agreement` for each other class: from the errors of each class go their own way, to all go one way."""
 
 Matrix = Float[np.ndarray, "class class"]
 
 
-def noise_matrix(probabilities: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Matrix:
-    """Estimated from the samples that have probabilities; rows sum to 1. The identity where there is one class, or no
-    sample."""
+def estimate_noise_matrix(probabilities: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Matrix:
+    """Estimate it from the samples that have probabilities; rows sum to 1. The identity where there is one class, or
+    no sample."""
     known = ~probabilities[:, 0].isnan()
     classes = probabilities.shape[1]
     if classes < 2 or not known.any():
@@ -59,6 +59,7 @@ def joint_counts(
         for label, rows in of_label.items():
             likely = matrix[:, label]
             counts[:, label] = likely * (rows.T @ (rows @ likely).reciprocal())
+        # A cell of zero would stay zero in every later step.
         matrix = counts + 1e-3
         matrix = matrix / matrix.sum(dim=1, keepdim=True)
     found: Matrix = counts.numpy()
@@ -72,7 +73,7 @@ def _by_label(rows: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"
 
 
 def shares(counts: Matrix) -> Float[np.ndarray, "class other"]:
-    """Of the errors of each class, how they go to the other classes, in their order without itself; rows sum to 1.
+    """Share the errors of each class out over the other classes, in their order without itself; rows sum to 1.
 
     Counts are pulled to how errors go in all classes together, by how alike the classes are in that.
     """
@@ -89,8 +90,8 @@ def shares(counts: Matrix) -> Float[np.ndarray, "class other"]:
 
 
 def agreement(errors: Float[np.ndarray, "class other"], common: Float[np.ndarray, "class other"]) -> float:
-    """How many errors the common ways weigh: the Dirichlet distribution with this sum of its parameters, and `common`
-    as its mean, makes the counts likeliest."""
+    """Find how many errors the common ways weigh: the Dirichlet distribution with this sum of its parameters, and with
+    `common` as its mean, makes the counts likeliest."""
     others = errors.shape[1]
 
     def surprise(log_alpha: float) -> float:

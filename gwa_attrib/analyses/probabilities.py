@@ -1,4 +1,4 @@
-"""What the model said of each sample in each epoch, as class probabilities."""
+"""Class probabilities that the model gave each sample in each epoch, of a run on disk or of a training in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ PART = 1 << 20
 
 
 class View(NamedTuple):
-    """One epoch of some samples."""
+    """The probabilities that are stored of one epoch, of some samples."""
 
     p_label: Float[Tensor, " sample"]
     """NaN where the sample was not seen."""
@@ -64,7 +64,7 @@ class View(NamedTuple):
 
 
 def view_of(dense: dict[str, np.ndarray[Any, np.dtype[Any]]], rows: Rows) -> View:
-    """From the columns of an epoch, those samples."""
+    """Take some samples out of the columns of an epoch."""
     p_label, top_class, top_prob = (_tensor(dense[name][rows]) for name in SIGNALS)
     return View(p_label, top_class.long(), top_prob.float())
 
@@ -73,6 +73,7 @@ def blocks(run: Recorded, held: int | None = None) -> Iterator[slice]:
     """The samples of a run, in parts of which at most so many class probabilities are held at a time; large parts are
     whole row groups of the files, if all samples are seen in each epoch."""
     size = max(1, (held or BLOCK) // len(run.class_names))
+    # A part that ends within a row group would have the group read twice.
     size -= size % ROW_GROUP if size > ROW_GROUP else 0
     yield from (slice(start, start + size) for start in range(0, max(len(run.labels), 1), size))
 
@@ -93,7 +94,7 @@ def views(run: Recorded, rows: Rows) -> Iterator[View]:
 
 
 class Sums(NamedTuple):
-    """Over the epochs, each by its weight."""
+    """Sums over the epochs, each by its weight."""
 
     ahead: Float[Tensor, "sample class"]
     """How far the logarithm of each class's probability is ahead of that of a class which is never listed."""
@@ -130,7 +131,7 @@ def pooled(sums: Sums) -> Float[Tensor, "sample class"]:
 
 
 def believed(sums: Sums, labels: Int[Tensor, " sample"]) -> Float[Tensor, "sample class"]:
-    """The same among the other classes, but of the label itself the squared mean of the roots.
+    """Pool the probabilities, but of the label itself take the squared mean of the roots.
 
     The normalised geometric mean lets a single epoch that is sure of another class count for much, and with two classes
     that is all there is to see; the mean of the roots lies between it and the plain one.
@@ -144,7 +145,7 @@ def believed(sums: Sums, labels: Int[Tensor, " sample"]) -> Float[Tensor, "sampl
 def mean_probabilities(
     views: Iterable[View], labels: Int[Tensor, " sample"], classes: int
 ) -> Float[Tensor, "sample class"]:
-    """Their plain average over the epochs in which the sample was seen."""
+    """Average the probabilities plainly over the epochs in which the sample was seen."""
     total, rest, seen = torch.zeros(len(labels), classes), torch.zeros(len(labels)), torch.zeros(len(labels))
     for view in views:
         known = _known(view, labels, classes)
@@ -162,7 +163,7 @@ class Known(NamedTuple):
     columns: Int[Tensor, "sample known"]
     """The likeliest classes, then the label."""
     values: Float[Tensor, "sample known"]
-    """Of the label what is left for others if it is among the likeliest, so that it counts once."""
+    """The label has what is left for others if it is among the likeliest, so that it counts once."""
     rest: Float[Tensor, " sample"]
 
 
@@ -179,5 +180,5 @@ def _known(view: View, labels: Tensor, classes: int) -> Known:
 
 
 def _tensor(array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:
-    """Without a copy where torch allows it: not of memory that may not be written to."""
+    """Make a tensor without a copy where torch allows it: not of memory that may not be written to."""
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))

@@ -8,28 +8,27 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
-from gwa_attrib.analyses.mislabeled import mislabeled
+from gwa_attrib.analyses.mislabeled import rank_mislabeled
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.functional.trajectory import average
 from gwa_attrib.neighbours.outliers import checked_features
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.kept import kept_features
 from gwa_attrib.store.run import Run
+from gwa_attrib.thresholds import STANDARD_ERRORS
 
 BINS = 10
-"""Of a column of numbers with more different values than this."""
+"""Groups of a column of numbers with more different values than this."""
 MOST = 1000
 """Different values of a column of texts; more are no groups."""
 CLUSTERS = 20
-LEVEL = 1.96
-"""Half-width of the intervals in standard errors: 95 %."""
 COLUMNS = ("samples", "issues", "errors", "rate", "excess", "low", "high", "alignment")
 
 
 def groups(
     run: Run, by: str = "class", *, scores: Scores | None = None, features: Any = None, clusters: int = CLUSTERS
 ) -> pd.DataFrame:
-    """How many labels are probably wrong in each group of samples, and how far that is more than elsewhere.
+    """Count the labels that are probably wrong in each group of samples, and how far that is more than elsewhere.
 
     Args:
         run: A recorded run.
@@ -51,7 +50,7 @@ def groups(
         InputError: no such column, or one with too many different values to be groups.
         NotRecordedError: clusters are asked for, and there are no features.
     """
-    found = mislabeled(run) if scores is None else scores
+    found = rank_mislabeled(run) if scores is None else scores
     score = np.asarray(found.columns["label_score"], dtype=np.float64)
     names = _names(run, by, found, features, clusters)
     frame = pd.DataFrame(
@@ -73,7 +72,7 @@ def _table(frame: pd.DataFrame) -> pd.DataFrame:
     others, rest = len(frame) - size, frame["wrong"].sum() - total
     rate_elsewhere = (rest / others).where(others > 0)
     error = _squared_error(size, total, squares) + _squared_error(others, rest, (frame["wrong"] ** 2).sum() - squares)
-    excess, half = rate - rate_elsewhere, LEVEL * np.sqrt(error)
+    excess, half = rate - rate_elsewhere, STANDARD_ERRORS * np.sqrt(error)
     table = pd.DataFrame(
         {
             "samples": size,
@@ -90,7 +89,7 @@ def _table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _squared_error(size: pd.Series, total: pd.Series, squares: pd.Series) -> pd.Series:
-    """Of a mean; NaN for fewer than two."""
+    """Square the error of a mean; NaN for fewer than two."""
     more = size.where(size > 1)
     return ((squares - total**2 / more) / (more - 1)).clip(lower=0) / more
 
@@ -120,6 +119,7 @@ def _of_column(column: pd.Series, by: str) -> np.ndarray[Any, np.dtype[Any]]:
         column = column.map(lambda value: value if isinstance(value, Hashable) else str(value))
     different = column.nunique(dropna=True)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column) and different > BINS:
+        # Where many values are equal, tenths fall together: then there are fewer groups.
         cut = pd.qcut(column, BINS, duplicates="drop")
         return np.array([None if pd.isna(c) else f"{c.left:g} to {c.right:g}" for c in cut], dtype=object)
     if different > MOST or (different == len(column) and len(column) > BINS):

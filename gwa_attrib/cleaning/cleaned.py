@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch.utils.data import Dataset
 
 from gwa_attrib.cleaning.copies import Copied
@@ -95,6 +95,7 @@ class CleanedDataset(Dataset[Any]):
         given, new = int(cleaned.given[index]), int(cleaned.labels[index])
         if given < 0:
             return item  # never seen in the run
+        # Also catches a data set that was shuffled or is off by one: nothing else says which sample an item is.
         if int(item[1]) != given:
             raise InputError(
                 expected=f"sample {sample_id} to have the label of the run, {given}",
@@ -108,8 +109,26 @@ class CleanedDataset(Dataset[Any]):
         return (self[i] for i in range(len(self)))
 
 
+def labels_after(
+    cleaned: Cleaned, sample_ids: Int[np.ndarray, " sample"], labels: Int[np.ndarray, " sample"]
+) -> tuple[Int[np.ndarray, " sample"], Bool[np.ndarray, " sample"]]:
+    """Spread what is left over all samples: the label of each from now on (int64), and which are left.
+
+    Args:
+        cleaned: What is left.
+        sample_ids: Of all samples, ascending.
+        labels: Those of the samples of which the decisions say nothing: dropped ones, and ones never seen in the run.
+    """
+    rows, seen = np.searchsorted(sample_ids, cleaned.sample_ids), cleaned.given >= 0
+    left = np.zeros(len(sample_ids), dtype=bool)
+    left[rows] = True
+    new = labels.astype(np.int64)
+    new[rows[seen]] = cleaned.labels[seen]
+    return new, left
+
+
 def clean(run: Run, decisions: Decisions) -> Cleaned:
-    """What is left of the samples of the run.
+    """Apply decisions to the samples of the run.
 
     Raises:
         InputError: decisions of another run, or none of the samples would be left.
@@ -132,7 +151,7 @@ def clean(run: Run, decisions: Decisions) -> Cleaned:
 
 
 def _cleaned_huggingface(cleaned: Cleaned, dataset: Any, label_column: str) -> Any:
-    """See `Cleaned.to_huggingface`."""
+    """Select the rows that are left, with their labels; see `Cleaned.to_huggingface`."""
     if label_column not in dataset.column_names:
         raise InputError(
             expected=f"a column {shown(label_column)} with labels",
@@ -155,7 +174,7 @@ def _cleaned_huggingface(cleaned: Cleaned, dataset: Any, label_column: str) -> A
 
 
 def _as_written(labels: list[Any], cleaned: Cleaned, label_column: str) -> list[Any]:
-    """How each class is written in the column: by its number, its name, or a number that is its name."""
+    """Find how each class is written in the column: by its number, its name, or a number that is its name."""
     names = cleaned.class_names
     forms: list[list[Any]] = [list(range(len(names))), list(names)]
     if all(name.isdecimal() for name in names):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gwa_attrib.cleaning.cleaned import Cleaned, clean
+from gwa_attrib.cleaning.cleaned import Cleaned, clean, labels_after
 from gwa_attrib.cleaning.copies import Copied, Source, copies
 from gwa_attrib.cleaning.decisions import Auto, Decisions, decide
 from gwa_attrib.cleaning.decisions_file import read_decisions
@@ -18,6 +18,7 @@ from gwa_attrib.errors import InputError, NotRecordedError, RunExistsError
 from gwa_attrib.files.places import local
 from gwa_attrib.files.whole import is_taken, whole_file, whole_folder
 from gwa_attrib.store import Run, open_run
+from gwa_attrib.store.run_json import AuditNotes
 
 BUILT_IN = ("digits", "fashion-mnist")
 FOLDER = "image-folder"
@@ -79,12 +80,8 @@ def _write(run: Run, cleaned: Cleaned, out: Path) -> tuple[Path, Copied]:
             todo="Leave `out` away, and take `sample_ids` and `labels` of what is left.",
         )
     _check_unchanged(run, data)
-    left = np.zeros(len(data), dtype=bool)
-    left[cleaned.sample_ids] = True
-    labels = data.labels.copy()
-    seen = cleaned.given >= 0
-    labels[cleaned.sample_ids[seen]] = cleaned.labels[seen]
-    source = Source(data, Path(location), run.info["config"]["label_column"], left, labels)
+    labels, left = labels_after(cleaned, np.arange(len(data)), data.labels)
+    source = Source(data, Path(location), AuditNotes.read(run.info).label_column, left, labels)
     target = _target(out, reader.name, Path(location))
     with (whole_folder if reader.name == FOLDER else whole_file)(target) as half:
         copied: Copied = copies[reader.name](source, half)
@@ -95,6 +92,7 @@ def _check_unchanged(run: Run, data: LabeledData) -> None:
     """The labels of the source are those that were audited, or those that the audit flipped."""
     before = run.samples.get(BEFORE_FLIP)
     audited = run.labels if before is None else class_positions(before, data.class_names)
+    # The fingerprint leaves the labels out, as they are what gets corrected: so they are compared here.
     changed = np.flatnonzero((audited != data.labels) & (run.labels >= 0))
     if len(changed):
         row = changed[0]

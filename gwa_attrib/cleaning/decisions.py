@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from gwa_attrib.analyses import rank
 from gwa_attrib.analyses.learnt import learnt_classes
 from gwa_attrib.errors import InputError
-from gwa_attrib.files.tables import write_frame
+from gwa_attrib.files.frames import write_frame
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 from gwa_attrib.thresholds import EVEN
@@ -21,7 +21,7 @@ from gwa_attrib.thresholds import EVEN
 Auto = Literal["drop", "relabel"]
 ACTIONS = ("keep", "relabel", "drop")
 COLUMNS = ("sample_id", "key", "given_label", "new_label", "decision", "label_score", "note", "run_id")
-"""Of decisions.csv. `new_label` is the label that the sample gets, empty for drop; `run_id` names the run."""
+"""Columns of decisions.csv. `new_label` is the label that the sample gets, empty for drop; `run_id` names the run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Decisions:
     facts: pd.DataFrame = field(default_factory=pd.DataFrame)
     """`key`, `given_label`, `label_score` and `note` of each, for people."""
     left_alone: Mapping[str, int] = field(default_factory=dict)
-    """Of a ranking's own decisions: how many were not made, by the class that the training has not learnt."""
+    """Number of a ranking's own decisions that were not made, by the class that the training has not learnt."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -58,7 +58,7 @@ class Decisions:
         return frame[list(COLUMNS)]
 
     def write(self, path: str | Path) -> Path:
-        """As a .csv (or .parquet) that `read_decisions` reads, and that a spreadsheet opens safely.
+        """Write a .csv (or .parquet) that `read_decisions` reads, and that a spreadsheet opens safely.
 
         Raises:
             InputError: another kind of file.
@@ -143,7 +143,7 @@ def decisions_of(
     label_score: Any = "",
     note: Any = "",
 ) -> Decisions:
-    """Of the samples in these rows of ``run.samples``."""
+    """Make the decisions about the samples in these rows of ``run.samples``."""
     samples = run.samples.iloc[rows]
     names = np.array([*run.class_names, ""], dtype=object)
     facts = pd.DataFrame(

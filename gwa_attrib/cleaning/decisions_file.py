@@ -11,7 +11,7 @@ from gwa_attrib.cleaning.decisions import ACTIONS, COLUMNS, Decisions, decisions
 from gwa_attrib.cleaning.label_studio import read_label_studio
 from gwa_attrib.datasets.messages import listed, shown
 from gwa_attrib.errors import InputError
-from gwa_attrib.files.tables import neutralise
+from gwa_attrib.files.frames import neutralise
 from gwa_attrib.store import Run
 
 NEEDED = ("sample_id", "given_label", "new_label", "decision")
@@ -167,7 +167,7 @@ def _label(action: str, cell: str, given: int, sample_id: str, number: Mapping[s
 
 
 def _same(cell: str, own: str) -> bool:
-    """Whether a cell still says what it was: as written, made safe for a spreadsheet, or as a number written anew."""
+    """Compare a cell with what it was: as written, made safe for a spreadsheet, or as a number written anew."""
     if cell in (own, neutralise(own)):
         return True
     try:

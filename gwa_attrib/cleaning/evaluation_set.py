@@ -1,4 +1,4 @@
-"""Whom to ask whether cleaning helped: samples of a test set, or samples that are held out of every training."""
+"""The samples that are asked whether cleaning helped: of a test set, or held out of every training."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.evaluation import held_out, verified_labels
 from gwa_attrib.store import Run
 from gwa_attrib.store.kept import kept_embeddings
+from gwa_attrib.store.run_json import AuditNotes
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Examination:
 
 
 def examination(run: Run, model: AuditedModel, test: str | None, truth: str | None) -> Examination:
-    """By a test set if there is one, else by verified labels, else by the labels as they are.
+    """Choose whom to ask: a test set if there is one, else held-out samples by verified labels, else by the given ones.
 
     Raises:
         InputError: a test set of another kind, or of other classes; or no such column.
@@ -53,7 +54,7 @@ def examination(run: Run, model: AuditedModel, test: str | None, truth: str | No
 
 
 def examination_of_test_set(run: Run, test: str) -> Examination:
-    """By a test set; its rows are those behind the samples of the run.
+    """Read a test set; its rows are those behind the samples of the run.
 
     Raises:
         InputError: a test set of another kind, or of other classes.
@@ -62,9 +63,8 @@ def examination_of_test_set(run: Run, test: str) -> Examination:
     train, note = read_again(run)
     if train is None:
         raise NotRecordedError(expected="the training samples of the run", found=note, todo="Audit the data again.")
-    config = run.info["config"]
-    columns = [name for name in (config["truth"],) if name]
-    other = load(test, label_column=config["label_column"], exclude=columns)
+    notes = AuditNotes.read(run.info)
+    other = load(test, label_column=notes.label_column, exclude=[notes.truth] if notes.truth else [])
     answers = class_positions(np.asarray(other.class_names, dtype=object), train.class_names)[other.labels]
     fits = train.kind == other.kind and _layout(train) == _layout(other)
     if not fits or (answers < 0).any():
@@ -76,6 +76,7 @@ def examination_of_test_set(run: Run, test: str) -> Examination:
     known = kept_embeddings(run)
     asked_of = embed(other) if known is not None else None
     embedded = np.concatenate([known, asked_of]) if known is not None and asked_of is not None else None
+    # Together, so that columns and pictures of both are scaled by the same numbers.
     inputs = encode(replace(train, inputs=_joined(train.inputs, other.inputs)), embedded)
     asked = np.arange(len(train), len(train) + len(other))
     return Examination(inputs, np.arange(len(train)), asked, answers, "test", other.name)

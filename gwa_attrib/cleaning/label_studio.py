@@ -17,7 +17,7 @@ from gwa_attrib.store import Run
 
 @dataclass(frozen=True)
 class Answer:
-    """What annotators have chosen for one sample."""
+    """The choice of the annotators for one sample."""
 
     choice: str
     label_score: float

@@ -1,7 +1,7 @@
 """Training again with decisions, without them, and without as many random samples: who is right about which sample."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 
 from gwa_attrib.auditing.audited_model import AuditedModel, load_audited_model
-from gwa_attrib.cleaning.cleaned import Cleaned, clean
+from gwa_attrib.cleaning.cleaned import Cleaned, clean, labels_after
 from gwa_attrib.cleaning.decisions import Decisions
 from gwa_attrib.cleaning.evaluation_set import Examination, examination, share_right
 from gwa_attrib.errors import InputError
@@ -38,7 +38,7 @@ class Retrained:
 def retrain_with(
     run: Run, decisions: Decisions, *, test: str | None, truth: str | None, seeds: int, workers: int
 ) -> Retrained:
-    """See `gwa_attrib.cleaning.verify`."""
+    """Train the three ways, each with every seed; see `gwa_attrib.cleaning.verify`."""
     if seeds < 1:
         raise InputError(expected="at least one training of each", found=f"{seeds} seeds", todo="Pass seeds=5.")
     cleaned = clean(run, decisions)
@@ -57,12 +57,8 @@ class _Plan:
 
     def __init__(self, run: Run, model: AuditedModel, asking: Examination, cleaned: Cleaned) -> None:
         self._model, self._asking = model, asking
-        ids = run.sample_ids
-        given, labels = run.labels.astype(np.int64), run.labels.astype(np.int64)
-        rows = np.searchsorted(ids, cleaned.sample_ids)
-        labels[rows] = cleaned.labels
-        left = np.zeros(len(ids), dtype=bool)
-        left[rows] = True
+        given = run.labels.astype(np.int64)
+        labels, left = labels_after(cleaned, run.sample_ids, given)
         pool = asking.pool[given[asking.pool] >= 0]
         self._labels = {AS_IT_IS: given, DECIDED: labels, RANDOM: given}
         self._kept: dict[str, Array] = {AS_IT_IS: pool, DECIDED: pool[left[pool]]}
@@ -87,20 +83,21 @@ class _Plan:
         }
 
     def name(self, arm: str, seed: int) -> str:
-        """Of the file of a training, by what it is trained on and asked: other decisions share what is the same."""
+        """Name the file of a training by what it is trained on and asked: other decisions share what is the same."""
         kept, digest = self._kept_by(arm, seed), self._examined.copy()
         digest.update(np.stack([kept, self._labels[arm][kept]]).tobytes())
         return f"{digest.hexdigest()[:24]}-seed={seed}"
 
     def right(self, arm: str, seed: int) -> Array:
-        """Which of the samples that are asked a training gets right."""
+        """Train once, and say which of the samples that are asked it gets right."""
         kept = self._kept_by(arm, seed)
-        samples, labels = self._asking.inputs, torch.from_numpy(self._labels[arm])
-        trained = self._model.trained_on(samples[kept], labels[kept], seed, draw=len(self._pool))
-        return share_right(self._model.answers(trained, samples[self._asking.asked]), self._asking.answers)
+        labels = torch.from_numpy(self._labels[arm])
+        # As many steps as on all samples: a shorter training would be a difference that the decisions did not make.
+        model = replace(self._model, inputs=self._asking.inputs, labels=labels, draw=len(self._pool))
+        return share_right(model.train_and_ask(kept, self._asking.asked, seed), self._asking.answers)
 
     def _kept_by(self, arm: str, seed: int) -> Array:
-        """Rows to train on; of random removals each seed has its own."""
+        """Choose the rows to train on; of random removals each seed has its own."""
         if arm in self._kept:
             return self._kept[arm]
         order = np.random.default_rng(seed).permutation(len(self._pool))

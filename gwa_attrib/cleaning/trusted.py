@@ -17,7 +17,7 @@ from gwa_attrib.store import Run, open_run
 
 
 def harmful(run: Run | str | Path, trusted: str | Path, *, method: str = "influence", layers: str = "head") -> Scores:
-    """Which samples hurt a trusted set, together with what speaks against them by themselves; high is harmful.
+    """Rank samples by their harm to a trusted set, and by what speaks against them by themselves; high is harmful.
 
     The log-odds of ``rank(run, "harmful")``, moved by at most one nat towards what the sample does to the trusted set:
     by the hyperbolic tangent of its harm, in units of the mean size of all samples' harm. The harm alone ranks wrong

@@ -10,7 +10,6 @@ from gwa_attrib.datasets.flip import flip_kinds, flip_labels, known_look_alikes,
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_positions
 from gwa_attrib.datasets.loading import load
-from gwa_attrib.datasets.readers.registry import readers
 
 __all__ = [
     "LabeledData",
@@ -22,5 +21,4 @@ __all__ = [
     "known_look_alikes",
     "load",
     "look_alikes",
-    "readers",
 ]

@@ -1,4 +1,4 @@
-"""What a sample is, for whatever shows it: its picture, text or values, and the label that the data have for it."""
+"""The content of a sample, for whatever shows it: its picture, text or values, and its label in the data."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,11 +23,11 @@ class Content:
     """A PIL image, grey or RGB with eight bits, in its full resolution."""
     text: str | None = None
     values: Mapping[str, Any] | None = None
-    """Of a row: column name to raw value."""
+    """Raw values of a row by column name."""
     missing: str | None = None
     """Why there is nothing to see."""
     label: str | None = None
-    """What the data say of the sample's label: the name of its class, else its number; None if they say nothing."""
+    """The label that the data say: the name of its class, else its number; None if they say nothing."""
     number: int | None = None
     """The number of the class, where the data have one: the names of a data set need not be those of a run."""
 
@@ -38,7 +38,7 @@ Label = tuple[int | None, str | None]
 
 
 def content_reader(data: Any, *, tokenizer: Any = None) -> Reader:
-    """A function from sample id to content.
+    """Make a function from sample id to content.
 
     Args:
         data: `LabeledData`; or a data set whose item i is sample i, as ``x``, ``(x, y, ...)`` or a dict. In a dict the
@@ -104,7 +104,7 @@ def _indexed(data: Any, decode: Decode | None) -> Reader:
 
 
 def label_reader(data: Any) -> Callable[[int], Label]:
-    """A function from sample id to the label that the data have for it, for who needs nothing else of the sample."""
+    """Make a function from sample id to the label that the data have for it, without the rest of the sample."""
     if isinstance(data, LabeledData):
         return lambda sample_id: _label_in(data, sample_id)
     features = _features(data)
@@ -143,6 +143,7 @@ def _shown(item: Item) -> Content:
 
 def _features(data: Any) -> Any:
     """The features of a Hugging Face data set, also of one inside another data set; None of anything else."""
+    # Data sets are wrapped in each other, a few deep; and an object may be its own `dataset`.
     for _ in range(8):
         features = getattr(data, "features", None)
         if isinstance(features, Mapping):

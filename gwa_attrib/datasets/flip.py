@@ -73,6 +73,7 @@ def flip_labels(
 @flip_kinds.register("symmetric", source="Natarajan et al. 2013")
 def symmetric(labels: Labels, num_classes: int, rng: np.random.Generator, _: Pairs | None) -> Labels:
     """Any other class, each as likely."""
+    # A shift by at least one class and less than all never gives the class itself.
     return (labels + rng.integers(1, num_classes, size=len(labels))) % num_classes
 
 
@@ -116,7 +117,7 @@ def known_look_alikes(class_names: Sequence[str]) -> dict[int, int] | None:
 def look_alikes(
     inputs: Float[Tensor, "sample ..."], labels: Int64[np.ndarray, " sample"], class_names: Sequence[str] = ()
 ) -> dict[int, int]:
-    """For each class that occurs the one whose mean input is nearest (Euclidean, in float64; a tie: the lower index).
+    """Find for each class that occurs that of the nearest mean input (Euclidean, float64; a tie: the lower index).
 
     Args:
         inputs: As `encode` gives them.

@@ -25,7 +25,7 @@ Decode = Callable[[list[int]], str]
 
 @dataclass(frozen=True)
 class Item:
-    """What is to be seen of an item."""
+    """The part of an item that is to be seen."""
 
     x: Any
     """A picture, a text, numbers, or a dict of values; anything else is not understood."""
@@ -36,7 +36,7 @@ class Item:
 
 
 def decoder(tokenizer: Any) -> Decode | None:
-    """From token ids to text, without special tokens."""
+    """Make a function from token ids to text, without special tokens."""
     return None if tokenizer is None else lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True))
 
 

@@ -20,7 +20,7 @@ class LabeledData:
     name: str
     """For people: "digits", "photos/"."""
     source: str
-    """What to give to `load` to read it again."""
+    """The argument of `load` that reads it again."""
     kind: Literal["image", "table", "text"]
     inputs: Column | pd.DataFrame
     """image: uint8 or float32 ``[sample, height, width, channel]``, 1 or 3 channels. table: a frame of numeric and
@@ -28,15 +28,15 @@ class LabeledData:
     labels: Column
     """int64 ``[sample]``, contiguous: positions in `class_names`."""
     class_names: tuple[str, ...]
-    """As they were in the source: "3", "cat", "1.5"; numbers in numeric order, else alphabetically."""
+    """Names as they were in the source: "3", "cat", "1.5"; numbers in numeric order, else alphabetically."""
     keys: tuple[str, ...]
     """A name for each sample that its owner recognises: relative path, or row number."""
     columns: Mapping[str, Column] = field(default_factory=dict)
     """Further facts per sample. Never an input of the model, never part of the ranking."""
     skipped: tuple[Skipped, ...] = ()
-    """What was left out: first what could not be read, then what is no sample."""
+    """Files that were left out: first what could not be read, then what is no sample."""
     roles: tuple[str, ...] = ()
-    """What each column of a table was taken for, a sentence each; a person has to be able to object."""
+    """The role that each column of a table was taken for, a sentence each; a person has to be able to object."""
 
     def __len__(self) -> int:
         return len(self.labels)

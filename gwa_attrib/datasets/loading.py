@@ -1,4 +1,4 @@
-"""From what the user names to labelled data: choose the reader, let it read."""
+"""The way from a name that the user gives to labelled data: choose the reader, let it read."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -50,6 +50,7 @@ def load(
     reader, location = choose_reader(str(source))
     data: LabeledData = reader(location, Options(label_column, tuple(exclude), strict, limit))
     prefix = f"{reader.name}:" if str(source).startswith(f"{reader.name}:") else ""
+    # Absolute, as the run is read again from other folders than the one of the audit.
     return dataclasses.replace(data, source=prefix + (str(Path(location).absolute()) if location else reader.name))
 
 

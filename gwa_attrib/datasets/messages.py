@@ -1,4 +1,4 @@
-"""How errors about data name things: shortened, with control characters escaped, and with row numbers."""
+"""Names in errors about data: shortened, with control characters escaped, and with row numbers."""
 
 from collections.abc import Iterable
 from itertools import islice

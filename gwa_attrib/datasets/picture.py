@@ -44,7 +44,7 @@ def _pixels(x: Column, *, channels_first: bool) -> Column | None:
 
 
 def _stretched(x: Column) -> Column:
-    """As uint8: [0, 1] to 0..255; what goes beyond, such as inputs normalised for training, from its own range."""
+    """Stretch to uint8: [0, 1] to 0..255; what goes beyond, such as normalised inputs, from its own range."""
     x = np.nan_to_num(x.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(x.min()), float(x.max())
     if low < 0.0 or high > 1.0:

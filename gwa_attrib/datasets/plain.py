@@ -79,7 +79,7 @@ def _from_objects(values: list[Any], what: str) -> Column:
 
 
 def _exact(values: list[Any]) -> bool:
-    """Whether no integer among them is too large for a float."""
+    """Tell whether no integer among the values is too large for a float."""
     return all(abs(value) <= 2**53 for value in values if isinstance(value, int))
 
 

@@ -1,4 +1,4 @@
-"""Whether data are those of a run, in its order: by their labels, which both know."""
+"""A check that data are those of a run, in its order, by their labels, which both know."""
 
 from collections.abc import Mapping, Sized
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ def check_same_samples(run: "Run", data: Any, is_suspect: Bool[np.ndarray, " sam
 
 
 def _drawn(labels: Int[np.ndarray, " sample"], is_suspect: Bool[np.ndarray, " sample"]) -> list[int]:
-    """Rows, each class as likely: where most samples are of one class, the others tell the orders apart."""
+    """Draw rows, each class as likely: where most samples are of one class, the others tell the orders apart."""
     rows = np.flatnonzero((labels >= 0) & ~is_suspect)
     if len(rows) <= COMPARED:
         return [int(row) for row in rows]
@@ -89,13 +89,13 @@ def _drawn(labels: Int[np.ndarray, " sample"], is_suspect: Bool[np.ndarray, " sa
 
 
 def _known(run: "Run") -> Mapping[int, str]:
-    """By row: the class names before an audit has flipped labels; another label that the data may have."""
+    """Look up, by row, the class names before an audit has flipped labels: another label that the data may have."""
     column = run.samples.get(BEFORE_FLIP)
     return {} if column is None else dict(enumerate(column.astype(str)))
 
 
 def _is_same(found: Label, row: int, run: "Run", before: Mapping[int, str]) -> bool | None:
-    """None where the two cannot be compared."""
+    """Compare the label of the data with the run's; None where the two cannot be compared."""
     number, name = found
     given, names = int(run.labels[row]), run.class_names
     if number is None and (name is None or (name not in names and _are_numbers(names))):
@@ -104,5 +104,5 @@ def _is_same(found: Label, row: int, run: "Run", before: Mapping[int, str]) -> b
 
 
 def _are_numbers(names: tuple[str, ...]) -> bool:
-    """Whether the run was told no names, so that its classes have their numbers."""
+    """Tell whether the run was told no names, so that its classes have their numbers."""
     return names == tuple(str(i) for i in range(len(names)))

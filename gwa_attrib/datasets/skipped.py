@@ -1,4 +1,4 @@
-"""What a reader left out of a data set, and why."""
+"""Files that a reader left out of a data set, and why."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ class Skipped(NamedTuple):
     """Within the data set, printable."""
     reason: str
     damaged: bool
-    """Whether it was to be a sample and could not be read; False for what is no sample at all, or lies elsewhere."""
+    """True if it was to be a sample and could not be read; False for what is no sample at all, or lies elsewhere."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
@@ -27,7 +27,7 @@ def ordered(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:
 
 
 def sentences(damaged: Sequence[str], others: Sequence[str], whole_list: str) -> list[str]:
-    """Each damaged file with its reason, up to `NAMED` of them, and how many others were passed over, in one line.
+    """Name each damaged file with its reason, up to `NAMED` of them; count the others that were passed over.
 
     Args:
         damaged: "path: reason" each.

@@ -1,4 +1,4 @@
-"""What training again shows, as scores of the samples; and how well other scores predict it."""
+"""Trainings again as scores of the samples, and how well other scores predict them."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -34,7 +34,7 @@ def linear_datamodeling_score(
 
 
 def leave_one_out(losses: Float[np.ndarray, "train query"], whole: Float[np.ndarray, " query"]) -> Scores:
-    """What `retrain` over `all_but_one` found, as scores ``[train, query]``: by how much the loss rises without each.
+    """Turn what `retrain` over `all_but_one` found into scores ``[train, query]``: how far the loss rises without each.
 
     Negative: the sample is harmful.
 

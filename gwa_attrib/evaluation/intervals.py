@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
+from gwa_attrib.thresholds import LEVEL
 
 METRICS = ("auroc", "average_precision", "precision_at_errors", "recall_at_10_percent", "recall_at_20_percent")
 DRAWS = 1000
@@ -20,7 +21,7 @@ Interval = tuple[float, float]
 
 
 def mislabel_intervals(
-    scores: Scores, is_error: Bool[np.ndarray, " train"], *, draws: int = DRAWS, seed: int = 0, level: float = 0.95
+    scores: Scores, is_error: Bool[np.ndarray, " train"], *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
 ) -> dict[str, Interval]:
     """Percentile intervals of the metrics of `mislabel_metrics`, the samples drawn again with replacement.
 
@@ -41,7 +42,7 @@ def mislabel_differences(
     *,
     draws: int = DRAWS,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> dict[str, Interval]:
     """Percentile intervals of how far the metrics of `scores` are above those of `other` on the same drawn samples.
 
@@ -76,7 +77,7 @@ def drawn_metrics(
     return {name: np.concatenate([part[name] for part in found]) for name in METRICS}
 
 
-def percentiles(values: Float[np.ndarray, " draw"], level: float = 0.95) -> Interval:
+def percentiles(values: Float[np.ndarray, " draw"], level: float = LEVEL) -> Interval:
     """The interval that holds `level` of the draws; NaN where none is finite."""
     if not np.isfinite(values).any():
         return math.nan, math.nan
@@ -85,7 +86,7 @@ def percentiles(values: Float[np.ndarray, " draw"], level: float = 0.95) -> Inte
 
 
 def _counts(samples: int, draws: int, seed: int) -> Iterator[Int[np.ndarray, "draw sample"]]:
-    """How often each sample is in each draw."""
+    """Count how often each sample is in each draw."""
     generator = np.random.default_rng(seed)
     step = max(1, TOGETHER // max(1, samples))
     for start in range(0, draws, step):
@@ -138,9 +139,6 @@ def _hits_within(
     over = seen[rows, at] - inspected
     found: np.ndarray[Any, np.dtype[np.float64]] = hits[rows, at] - np.clip(over, 0, counts[rows, at]) * wrong[at]
     return found
-
-
-LEVEL = 0.95
 
 
 class Difference(NamedTuple):

@@ -10,9 +10,9 @@ from scipy.stats import t as student
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation.retraining import Train, retrain_each
+from gwa_attrib.thresholds import LEVEL
 
 SHARES = (0.05, 0.1, 0.2)
-LEVEL = 0.95
 
 
 def subset_removal(

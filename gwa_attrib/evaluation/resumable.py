@@ -45,6 +45,7 @@ def save_array(root: Path, file: Path, values: Array) -> None:
 
 
 def _one(work: Callable[..., Array], arguments: tuple[Any, ...], root: Path, name: str, threads: int) -> None:
+    # Processes that take all cores each stand in each other's way.
     torch.set_num_threads(threads)
     with silence():  # in a process of its own it would draw over the line of all trainings
         values = np.asarray(work(*arguments))

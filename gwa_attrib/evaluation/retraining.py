@@ -36,7 +36,7 @@ def half_subsets(train: int, count: int, *, share: float = 0.5, seed: int = 0) -
 
 
 def all_but_one(train: int) -> Bool[np.ndarray, "subset train"]:
-    """Each sample left out once."""
+    """Leave each sample out once."""
     return ~np.eye(train, dtype=bool)
 
 
@@ -85,6 +85,7 @@ def retrain_each(
 def _claim(root: Path, masks: Bool[np.ndarray, "subset train"]) -> None:
     file = root / MASKS
     if file.exists():
+        # Files are named by the number of the subset: those of other subsets would be taken for these.
         if not np.array_equal(np.load(file), masks):
             raise InputError(
                 expected=f"{root} to hold the trainings of these subsets",

@@ -51,7 +51,7 @@ def score_against(scores: Scores, given: IntColumn, verified: IntColumn) -> dict
 
 
 def _text(value: Any) -> str:
-    """As class names are written: whole numbers without a fraction."""
+    """Write a value as class names are written: whole numbers without a fraction."""
     whole = isinstance(value, float | np.floating) and float(value).is_integer()
     return str(int(value)) if whole else str(value)
 
@@ -67,6 +67,7 @@ def held_out(labels: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.
         InputError: too few of them.
     """
     known = np.flatnonzero(labels >= 0)
+    # Always the same samples: what earlier calls have trained is found again, and methods meet the same ones.
     asked = np.sort(np.random.default_rng(0).permutation(known)[: round(HELD_OUT * len(known))])
     if not len(asked):
         raise InputError(

@@ -1,4 +1,4 @@
-"""What training again with decisions showed: a value that is kept in the run, and read back with care."""
+"""The result of training again with decisions: a value that is kept in the run, and read back with care."""
 
 import json
 import math
@@ -21,23 +21,23 @@ COUNTS = ("asked", "trained_on", "dropped", "relabelled", "seeds")
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """What training again showed. Accuracies and their changes are shares, 0 to 1; intervals are of 95 %."""
+    """The result of training again. Accuracies and their changes are shares, 0 to 1; intervals are of 95 %."""
 
     table: pd.DataFrame
-    """By comparison, "decisions - as it is", "decisions - random removal" and "random removal - as it is": the mean
-    `change` of the accuracy, `low` and `high`, for other trainings and other samples to ask; paired by both. NaN where
-    there is no interval: with one training, see `has_intervals`."""
+    """One row for each comparison, "decisions - as it is", "decisions - random removal" and "random removal - as it
+    is": the mean `change` of the accuracy, `low` and `high`, for other trainings and other samples to ask; paired by
+    both. NaN where there is no interval: with one training, see `has_intervals`."""
     accuracy: pd.Series
-    """By way to train: "as it is", "decisions", "random removal"."""
+    """Accuracy of each way to train: "as it is", "decisions", "random removal"."""
     classes: pd.DataFrame
-    """By class: number of samples `asked`, accuracy `before` and `after` the decisions, `change`, `low` and `high`."""
+    """One row for each class: samples `asked`, accuracy `before` and `after` the decisions, `change`, `low`, `high`."""
     facts: Mapping[str, Any]
     """`by` ("test", "verified" or "given" labels) and `asked_of`, its name; how many samples were `asked`, and how many
     were `trained_on` and, of these, `dropped` and `relabelled`; `seeds`."""
 
     @property
     def has_intervals(self) -> bool:
-        """Whether there are several trainings of each way; one does not say how much another would differ."""
+        """True with several trainings of each way; one does not say how much another would differ."""
         return int(self.facts["seeds"]) > 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Verification:
 
 
 def kept_verification(run: Run) -> Verification | None:
-    """What the last `verify` of this run showed; None if there was none.
+    """Read back what the last `verify` of this run showed; None if there was none.
 
     Raises:
         RunFormatError: the file is damaged.

@@ -74,11 +74,11 @@ def export(
         RunExistsError: the folder to write is there already.
         RunError: it cannot be written.
     """
-    import gwa_attrib.exporting.targets  # noqa: F401  (importing a target registers it)
+    import gwa_attrib.exporting.every_target  # noqa: F401  (importing a target registers it)
     from gwa_attrib.exporting.registry import exports
-    from gwa_attrib.exporting.request import request
+    from gwa_attrib.exporting.request import checked_request
 
-    asked = request(run, to, out, k, data, scores, url_prefix)
+    asked = checked_request(run, to, out, k, data, scores, url_prefix)
     written: Exported = exports[to](asked)
     return replace(written, notes=tuple(asked.notes))
 
@@ -86,6 +86,6 @@ def export(
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         if name == "exports":
-            import_module(f"{__name__}.targets")  # importing a target registers it
+            import_module(f"{__name__}.every_target")  # importing a target registers it
         return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What a sample is, for tools that show it: a picture, a text, or a row of values."""
+"""The contents of samples, for tools that show them: a picture, a text, or a row of values."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from gwa_attrib.datasets.readers.image_folder import folder_of, image_files
 from gwa_attrib.errors import InputError
 
 COLUMNS = 100
-"""Of a row; the rest of a wider one is counted."""
+"""Columns of a row that are exported; the rest of a wider one is counted."""
 Kind = Literal["image", "text", "table"]
 
 
@@ -28,9 +28,9 @@ class Contents:
     read: Callable[[int], Any]
     """A PIL picture, a text, or ``{column: text}``."""
     root: Path | None = None
-    """Of an image folder."""
+    """The image folder, if it is one."""
     files: Mapping[int, Path] = field(default_factory=dict)
-    """Of an image folder: the file of each sample."""
+    """The file of each sample of an image folder."""
 
     def png(self, sample_id: int) -> bytes:
         """The picture, with its pixels as they are."""

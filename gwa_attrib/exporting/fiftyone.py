@@ -46,7 +46,7 @@ def to_fiftyone(request: Request) -> Exported:
 
 
 def fiftyone_samples(frame: pd.DataFrame, files: dict[int, str]) -> list[dict[str, Any]]:
-    """One plain object a sample, as ``fiftyone.Sample.from_dict`` takes it.
+    """Make a plain object of each sample, as ``fiftyone.Sample.from_dict`` takes it.
 
     Args:
         frame: ``rank(run, "mislabeled").to_frame()``, or rows of it; indexed by sample id.

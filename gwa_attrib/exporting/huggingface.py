@@ -120,7 +120,7 @@ def _rows(scores: Scores, keep: Keep, k: int | None) -> Int[np.ndarray, " row"]:
 
 
 def _written(labels: list[Any], given: Any, names: Sequence[str], feature: Any, label_column: str) -> dict[str, Any]:
-    """How the column writes each class; a class that no sample carries, as its feature says or as its name.
+    """Find how the column writes each class; a class that no sample carries, as its feature says or as its name.
 
     Raises:
         InputError: the column does not say what the run was trained on.
@@ -168,7 +168,7 @@ def to_huggingface(request: Request) -> Exported:
 
 
 def _dataset(request: Request, data: LabeledData) -> Any:
-    """With columns image, text or those of the table; label and key."""
+    """Make a data set with columns image, text or those of the table; label and key."""
     import datasets
 
     ids = request.run.sample_ids.tolist()
@@ -198,7 +198,7 @@ def _plain_column(column: Any) -> list[Any]:
 
 @contextmanager
 def _without_bars(datasets: Any) -> Iterator[None]:
-    """Its progress bars show where there is no terminal, too."""
+    """Hide the progress bars of datasets, which show where there is no terminal, too."""
     shown_before = datasets.utils.logging.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

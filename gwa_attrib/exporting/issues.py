@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gwa_attrib.files.tables import write_frame
+from gwa_attrib.files.frames import write_frame
 from gwa_attrib.scores import Scores
 
 FIRST = ("key", "given_label", "predicted_label", "is_label_issue", "label_score", "rank", "text")

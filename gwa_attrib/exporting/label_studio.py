@@ -86,6 +86,7 @@ def to_label_studio(request: Request) -> Exported:
     images = _written_images(request, contents, frame, path)
     tasks = _tasks(request, frame, _shown_as(request, contents))
     write_text(config, labeling_config(contents.kind, request.run.class_names))
+    # After the configuration: whoever finds tasks finds what they are annotated with.
     write_text(path, json.dumps(tasks, indent=1, allow_nan=False))
     return Exported(request.to, path, len(tasks), (config, *images))
 
@@ -147,7 +148,7 @@ def _shown_as(request: Request, contents: Contents) -> Callable[[int], dict[str,
 
 
 def _absolute(file: Path) -> bytes:
-    """Below the root of the file system, which is Label Studio's root of local files if it was not told another."""
+    """Name a file below the root of the file system, Label Studio's root of local files unless it is told another."""
     return os.fsencode(file.absolute().as_posix().lstrip("/"))
 
 

@@ -1,6 +1,6 @@
 """The registry of exports: functions from a request to the files of another tool.
 
-A new target is a function in a file of its own, imported in `gwa_attrib.exporting.targets`::
+A new target is a function in a file of its own, imported in `gwa_attrib.exporting.every_target`::
 
     @exports.register("spotlight", source="renumics-spotlight 1.6")
     def to_spotlight(request: Request) -> Exported:
@@ -19,7 +19,7 @@ exports = Registry("export")
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote."""
+    """The files that an export wrote."""
 
     to: str
     path: Path
@@ -27,9 +27,9 @@ class Exported:
     samples: int
     """How many samples are in it."""
     also: tuple[Path, ...] = ()
-    """What belongs to it: a labeling configuration, a folder of images."""
+    """Files that belong to it: a labeling configuration, a folder of images."""
     notes: tuple[str, ...] = ()
-    """What could not be checked."""
+    """Sentences about things that could not be checked."""
 
 
 def needed(package: str, extra: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""What is asked of an export: a run, its scores, its data, which samples, and where to."""
+"""The request to an export: a run, its scores, its data, which samples, and where to."""
 
 from collections.abc import Sized
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.files.places import local
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
+from gwa_attrib.store.run_json import AuditNotes
 
 COLUMNS = ("key", "given_label", "predicted_label", "is_label_issue", "label_score")
 
@@ -32,7 +33,7 @@ class Request:
     given_data: Any
     url_prefix: str | None
     notes: list[str] = field(default_factory=list)
-    """What could not be checked, so far."""
+    """Sentences about things that could not be checked, so far."""
 
     @cached_property
     def data(self) -> Any:
@@ -46,7 +47,7 @@ class Request:
         if found is None:
             raise NotRecordedError(
                 expected=f"the data of the run, which an export to {self.to} shows",
-                found="a run that no audit made" if "data" not in self.run.info["config"] else note,
+                found="a run that no audit made" if not AuditNotes.read(self.run.info).made_by_audit else note,
                 todo=f'Pass it: gwa.export(run, "{self.to}", data=...).',
             )
         largest = int(self.run.sample_ids.max(initial=-1))
@@ -63,7 +64,7 @@ class Request:
         return found
 
     def place(self, name: str) -> Path:
-        """Where to write; below ``exports`` in the run's folder if nothing was said."""
+        """Choose where to write; below ``exports`` in the run's folder if nothing was said."""
         return local(self.run.path, "the folder to export to") / "exports" / name if self.out is None else self.out
 
     def every_sample(self) -> pd.DataFrame:
@@ -89,7 +90,7 @@ class Request:
         return chosen
 
 
-def request(
+def checked_request(
     run: Run | str | Path,
     to: str,
     out: str | Path | None,
@@ -98,7 +99,7 @@ def request(
     scores: Scores | None,
     url_prefix: str | None,
 ) -> Request:
-    """Check the arguments.
+    """Check the arguments of `export`, and make a request of them.
 
     Raises:
         InputError: scores of another run or without the columns, `k` below one, or a prefix for what has no images.

@@ -7,7 +7,8 @@ from gwa_attrib.exporting.contents import contents_of
 from gwa_attrib.exporting.issues import issue_table
 from gwa_attrib.exporting.registry import Exported, exports
 from gwa_attrib.exporting.request import Request
-from gwa_attrib.files.tables import write_frame
+from gwa_attrib.files.frames import write_frame
+from gwa_attrib.store.run_json import AuditNotes
 
 
 @exports.register("csv", source="RFC 4180")
@@ -30,8 +31,8 @@ def to_parquet(request: Request) -> Exported:
 
 
 def _texts(request: Request) -> list[str] | None:
-    """Of text data, where they can be read; why not is noted."""
-    if request.given_data is None and request.run.info["config"].get("kind") != "text":
+    """Read the texts of text data, where they can be read; why not is noted."""
+    if request.given_data is None and AuditNotes.read(request.run.info).kind != "text":
         return None
     ids = request.run.sample_ids.tolist()
     try:

@@ -1,1 +1,1 @@
-"""Where files lie, and the one way to write them: whole or not at all."""
+"""Files: the places where they lie, and the one way to write them, whole or not at all."""

@@ -1,4 +1,4 @@
-"""Where a run lies: in a folder, or in an object store."""
+"""Places of runs: a folder, or an object store."""
 
 import re
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ else:
     """A path of this machine, or what behaves as one: universal_pathlib's are no subclass of it."""
 
 _COLLAPSED = re.compile(r"[a-z][a-z0-9+.-]+:/[^/]")
-"""What pathlib makes of an address with a protocol."""
+"""An address with a protocol as pathlib leaves it."""
 
 
 def place(path: str | Place) -> Place:
-    """A folder; of an address with a protocol (``s3://bucket/runs/a``) what behaves as one.
+    """Open a place: a folder, or for an address with a protocol (``s3://bucket/runs/a``) what behaves as one.
 
     Raises:
         InputError: an address that was put into a `pathlib.Path`, which drops a part of it.
@@ -47,7 +47,7 @@ def place(path: str | Place) -> Place:
 
 
 def is_remote(path: Place) -> bool:
-    """Whether it is no folder or file of this machine."""
+    """Tell whether a place is no folder or file of this machine."""
     return not isinstance(path, Path)
 
 

@@ -38,8 +38,10 @@ def whole_file(target: Place, *, within: Place | None = None) -> Iterator[Path]:
         return
     with _half(target, within) as half:
         yield half
+        # The bytes first, then the name: after a crash the new name could stand for an empty file otherwise.
         _fsync(half)
         half.replace(target)
+        # The folder holds the name, which is durable only when the folder is.
         _fsync(target.parent)
 
 
@@ -59,6 +61,7 @@ def whole_folder(target: Path, what: str = "the export") -> Iterator[Path]:
         )
     with _half(target, None) as half:
         yield half
+        # Empty, as `is_taken` has seen; anything that came in since makes this fail, and nothing is lost.
         if target.is_dir():
             target.rmdir()
         half.rename(target)
@@ -71,16 +74,18 @@ def write_text(target: Place, text: str, *, within: Place | None = None) -> None
         RunError: it cannot be written; what was there before is still there.
     """
     with whole_file(target, within=within) as half:
+        # As bytes: text mode would write the line ends of the platform, and a run is read on others.
         half.write_bytes(text.encode("utf-8"))
 
 
 def is_taken(target: Path) -> bool:
-    """Whether something is there that a new folder would replace: all but an empty folder."""
+    """Tell whether something is there that a new folder would replace: all but an empty folder."""
     return target.exists() and not (target.is_dir() and not any(target.iterdir()))
 
 
 @contextmanager
 def _half(target: Path, within: Path | None) -> Iterator[Path]:
+    # A name of its own: under a fixed one two writers would write into one half file.
     name = f"{target.name[:_NAME]}.{uuid.uuid4().hex}"
     half = target.with_name(f".{name}.half") if within is None else within / TMP / name
     try:
@@ -89,9 +94,11 @@ def _half(target: Path, within: Path | None) -> Iterator[Path]:
         yield half
     except OSError as error:
         _forget(half)
+        # A RunError is an OSError, and says already what to do.
         if isinstance(error, RunError):
             raise
         raise _cannot_write(target, error) from error
+    # Ctrl-C among them.
     except BaseException:
         _forget(half)
         raise

@@ -13,7 +13,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.neighbours.outliers import Matrix, checked_features
 
 NEAR = 0.15
-"""Of the median distance to the nearest neighbour: closer samples are near-duplicates."""
+"""Share of the median distance to the nearest neighbour: closer samples are near-duplicates."""
 ASKED = 2000
 """Samples that the median is taken over, drawn once and for all."""
 PROJECTED = 48
@@ -26,7 +26,7 @@ COLUMNS = ("sample_a", "sample_b", "distance")
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """What lies close together."""
+    """The samples that lie close together."""
 
     pairs: pd.DataFrame
     """One row per pair, the nearest first: positions `sample_a` < `sample_b` and their Euclidean `distance`. Of samples
@@ -37,7 +37,7 @@ class Duplicates:
     threshold: float
     """Distance up to which two samples are near-duplicates."""
     complete: bool
-    """Whether all near pairs are listed."""
+    """True if all near pairs are listed."""
 
     def conflicts(self, labels: Int[np.ndarray, " sample"]) -> pd.DataFrame:
         """The pairs whose labels differ; samples without a label (negative) have none."""
@@ -63,6 +63,7 @@ def near_duplicates(features: Any, *, near: float = NEAR) -> Duplicates:
     """
     rows = checked_features(features)
     first, copies = _same(rows)
+    # Of different rows alone: many copies would make the usual distance zero, and nothing would be near.
     unique = rows[first]
     threshold = near * typical_distance(unique)
     found, complete = _close(unique, unique, threshold) if len(unique) > 1 else (np.zeros((0, 3)), True)
@@ -114,7 +115,7 @@ def _same(rows: Matrix) -> tuple[Int[np.ndarray, " unique"], Float[np.ndarray, "
 
 
 def _close(known: Matrix, asked: Matrix, radius: float) -> tuple[Float[np.ndarray, "pair 3"], bool]:
-    """Rows of `known` and of `asked` up to `radius` apart, with their distances; and whether those are all."""
+    """Find rows of `known` and of `asked` up to `radius` apart, with their distances; and whether those are all."""
     from sklearn.neighbors import NearestNeighbors
 
     axes, centre = _axes(known)

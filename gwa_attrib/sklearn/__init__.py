@@ -1,4 +1,4 @@
-"""For those who work with scikit-learn: wrong labels of a table, by an estimator. No run is written."""
+"""Wrong labels of a table by an estimator, for those who work with scikit-learn. No run is written."""
 
 from gwa_attrib.sklearn.detector import MislabelDetector
 

@@ -1,4 +1,4 @@
-"""What a classifier of scikit-learn says of rows that it was not fitted on."""
+"""Class probabilities out of fold: a classifier of scikit-learn is asked for rows that it was not fitted on."""
 
 from numbers import Integral
 from typing import Any

@@ -134,6 +134,7 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
                     todo="Leave it out for the default.",
                 )
         if weight is not None:
+            # Only ratios count: the learning rate is chosen for weights of one.
             weight = weight / weight.mean()
         plan = plan_for(len(labels), int(self.hidden), self.epochs, self.batch_size)
         with _threads(self.n_jobs):
@@ -167,7 +168,7 @@ def _features_noted(detector: MislabelDetector, X: Any, y: Any) -> Any:
 
 @contextmanager
 def _threads(n_jobs: int | None) -> Iterator[None]:
-    """So many threads in torch inside the block, and as many as before after it."""
+    """Give torch so many threads inside the block, and as many as before after it."""
     before = torch.get_num_threads()
     if n_jobs is not None:
         torch.set_num_threads(effective_n_jobs(n_jobs))

@@ -46,7 +46,7 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train. The learning rate rises to `learning_rate` and falls to zero (one cycle)."""
+    """A plan of the training. The learning rate rises to `learning_rate` and falls to zero (one cycle)."""
 
     epochs: int
     batch_size: int
@@ -105,6 +105,7 @@ class Network:
         self.body: nn.Module = nn.Identity()
         if plan.hidden:
             wide = nn.Linear(features, plan.hidden)
+            # Another seed for each, or both would drop by the same random bytes.
             self.body = nn.Sequential(Dropout(0.2, seed), wide, nn.ReLU(), Dropout(0.5, seed + 1))
         self.head = nn.Linear(plan.hidden or features, classes)
         parameters = [*self.body.parameters(), *self.head.parameters()]
@@ -148,7 +149,7 @@ def of_probabilities(
 
 
 def _columns(samples: int, classes: int) -> Columns:
-    """Of an epoch, 23 bytes a row with five classes or more (25 with more than 256 of them)."""
+    """Make room for an epoch: 23 bytes a row with five classes or more (25 with more than 256 of them)."""
     number = np.min_scalar_type(classes - 1)
     return {
         "p_label": np.empty(samples, dtype=np.float32),

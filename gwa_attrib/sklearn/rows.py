@@ -28,7 +28,7 @@ class StandardisedRows:
     """Standard deviation; 1 where it is zero."""
 
     def take(self, rows: Int[np.ndarray, " row"]) -> Float32[Tensor, "row feature"]:
-        """Those rows, each column less its mean and divided by its scale.
+        """Take rows, each column less its mean and divided by its scale.
 
         In float32 throughout where the table is; otherwise rounded only at the end.
         """

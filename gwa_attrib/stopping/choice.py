@@ -1,4 +1,4 @@
-"""What a stopping rule answers, and what it is told."""
+"""The answer of a stopping rule, and what it is told."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +16,7 @@ WARM_UP = 0.1
 
 @dataclass(frozen=True)
 class Setting:
-    """How the training is meant."""
+    """The training as it is meant: what a rule is told."""
 
     mode: Mode = "scratch"
     epochs: int | None = None
@@ -39,13 +39,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a rule says of the epochs so far."""
+    """The answer of a rule about the epochs so far."""
 
     rule: str
     epoch: int
     """Number of the epoch to keep."""
     stop: bool
-    """Whether to end the training now."""
+    """True if the training is to end now."""
     measure: str
     """The proxy or metric that decided."""
     reason: str
@@ -85,5 +85,5 @@ def first_minimum(values: Float[np.ndarray, " epoch"]) -> int:
 
 
 def waited(chosen: int, count: int, patience: int | None) -> bool:
-    """Whether the chosen epoch lies `patience` epochs back."""
+    """Tell whether the chosen epoch lies `patience` epochs back."""
     return patience is not None and count - 1 - chosen >= patience

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from gwa_attrib.errors import InputError, StepOrderError
 from gwa_attrib.stopping.choice import Choice, Mode, Setting
+from gwa_attrib.stopping.epoch_rules import chosen_rule, stopping_rules
 from gwa_attrib.stopping.history import History
-from gwa_attrib.stopping.rules import chosen_rule, stopping_rules
 from gwa_attrib.store.run import open_run
 
 
 class Recording(Protocol):
-    """What is needed of a recorder."""
+    """The part of a recorder that is needed here."""
 
     model: nn.Module
 
@@ -73,7 +73,7 @@ class EarlyStopping:
 
     @property
     def choice(self) -> Choice:
-        """What the rule said last, and why.
+        """The last answer of the rule, and why.
 
         Raises:
             StepOrderError: `update` was not called yet.
@@ -108,7 +108,7 @@ class EarlyStopping:
         return self._states[self.best_epoch]
 
     def update(self) -> bool:
-        """Whether to stop. To be called after each `recorder.end_epoch()`.
+        """Ask the rule whether to stop. To be called after each `recorder.end_epoch()`.
 
         Raises:
             StepOrderError: no epoch has ended.
@@ -116,13 +116,14 @@ class EarlyStopping:
         """
         choice, now = self._decide()
         wanted = {choice.epoch, *choice.also}
+        # Weights are large: only those of epochs that the rule may still come back to are kept.
         self._states = {epoch: state for epoch, state in self._states.items() if epoch in wanted}
         if now in wanted and now not in self._states:
             self._states[now] = {name: _kept(value) for name, value in self._model.state_dict().items()}
         return choice.stop
 
     def _decide(self) -> tuple[Choice, int]:
-        """What the rule says, and the number of the epoch that ended last."""
+        """Ask the rule, and give the number of the epoch that ended last."""
         table = self._recorder.epochs()
         if not len(table):
             raise StepOrderError(
@@ -156,4 +157,5 @@ class EarlyStopping:
 
 
 def _kept(value: Any) -> Any:
+    # A copy also of what is on the CPU already: the optimizer goes on changing it in place.
     return value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else value

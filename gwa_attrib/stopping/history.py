@@ -20,13 +20,13 @@ class History:
     """The epochs of a training so far."""
 
     table: pd.DataFrame
-    """As `Run.epochs()` gives it: one row an epoch."""
+    """One row an epoch, as `Run.epochs()` gives it."""
     run: Run
     """For proxies that look at single samples."""
 
     @property
     def epochs(self) -> tuple[int, ...]:
-        """Their numbers."""
+        """Numbers of the epochs."""
         return tuple(int(epoch) for epoch in self.table["epoch"])
 
     def column(self, name: str, todo: str) -> Float[np.ndarray, " epoch"]:
@@ -40,12 +40,12 @@ class History:
         return pd.to_numeric(self.table[name], errors="coerce").to_numpy(dtype=np.float64)
 
     def head(self, count: int) -> "History":
-        """The first epochs alone."""
+        """Take the first epochs alone."""
         return History(self.table.iloc[:count], self.run)
 
 
 def history_of(run: Run) -> History:
-    """What a run recorded.
+    """Take the history of a run.
 
     Raises:
         RunFormatError: the run has no epoch yet.

@@ -78,7 +78,8 @@ def pre_memorized(
     before: Float[np.ndarray, " sample"] | None,
     threshold: float,
 ) -> tuple[float, Float[np.ndarray, " sample"]]:
-    """Of one epoch: ``mean_i min(max_{j≤now} correct_ij·[loss_ij ≥ threshold], correct_i)``, and the inner maximum.
+    """Work out ``mean_i min(max_{j≤now} correct_ij·[loss_ij ≥ threshold], correct_i)`` of one epoch, and the inner
+    maximum.
 
     Samples that were not seen in the epoch (NaN) are left out of the mean, and keep their maximum.
     """

@@ -1,4 +1,4 @@
-"""What a file has to look like before its numbers are used: which run it is of, its columns, the range of classes."""
+"""Files of a run, checked before their numbers are used: which run they are of, their columns, the range of classes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,20 @@ CLASSES = ("label", "pred", "top_class")
 
 
 def marked(table: pa.Table, run_id: str, part: str) -> pa.Table:
-    """The table with a note of the run and the part that it is of, which pandas and others leave alone."""
+    """Note in a table the run and the part that it is of, where pandas and others leave it alone."""
     known = table.schema.metadata or {}
     return table.replace_schema_metadata({**known, RUN_MARK: run_id.encode(), PART_MARK: part.encode()})
 
 
 def check_mark(path: Place, metadata: Mapping[bytes, bytes] | None, run_id: str) -> None:
-    """The file is of this run and this part of it, as far as it says so; what lies behind a link has to say so.
+    """Check that a file is of this run and this part of it, as far as it says so; one behind a link has to say so.
 
     Raises:
         RunFormatError: it is not.
     """
     found = metadata or {}
     linked = path.is_symlink() or (_is_part(path) and path.parent.is_symlink())
+    # A file of an earlier version has no note and is taken by its place; where a link leads, its place says nothing.
     run, part = (found.get(mark, None if linked else here) for mark, here in _marks(path, run_id).items())
     if run is None or part is None:
         raise _foreign(path, "a link to a file that does not say which run it is of")
@@ -51,7 +52,7 @@ def _is_part(path: Place) -> bool:
 
 
 def row_groups(path: Place, metadata: Mapping[bytes, bytes] | None, number: int) -> dict[int, range]:
-    """Which row groups of a compacted file hold which epoch.
+    """Read from a compacted file which of its row groups hold which epoch.
 
     Raises:
         RunFormatError: it does not say, or says what cannot be.
@@ -75,7 +76,7 @@ def _foreign(path: Place, found: str) -> RunFormatError:
 
 
 def check_columns(path: Place, found: pa.Schema, expected: pa.Schema, columns: Sequence[str] | None) -> None:
-    """The columns have the types that they are recorded with; of `columns`, or of all.
+    """Check that columns have the types that they are recorded with: `columns`, or all.
 
     Raises:
         RunFormatError: another type, or two columns of one name.
@@ -94,7 +95,7 @@ def check_columns(path: Place, found: pa.Schema, expected: pa.Schema, columns: S
 
 
 def _same_type(found: pa.DataType, expected: pa.DataType) -> bool:
-    """Lists of the likeliest classes may have any length."""
+    """Compare two types; lists of the likeliest classes may have any length."""
     if pa.types.is_fixed_size_list(expected) and pa.types.is_fixed_size_list(found):
         return bool(found.value_type == expected.value_type and found.list_size > 0)
     if pa.types.is_string(expected):
@@ -111,7 +112,7 @@ def _columns(path: Place, field: pa.Field, found: Sequence[str]) -> RunFormatErr
 
 
 def check_no_holes(path: Place, table: pa.Table) -> None:
-    """A recorder leaves no value out: what is not defined is NaN.
+    """Check that no value is missing: a recorder leaves none out, and writes NaN where one is not defined.
 
     Raises:
         RunFormatError: a value is missing.
@@ -128,7 +129,7 @@ def check_no_holes(path: Place, table: pa.Table) -> None:
 
 
 def check_classes(path: Place, table: pa.Table, classes: int, least: int = 0) -> None:
-    """Class numbers are those of the run; `least` is -1 where there may be none.
+    """Check that class numbers are those of the run; `least` is -1 where there may be none.
 
     Raises:
         RunFormatError: they are not.
@@ -150,7 +151,7 @@ def _within(numbers: np.ndarray[Any, np.dtype[Any]], least: int, classes: int) -
 
 
 def check_samples(path: Place, frame: pd.DataFrame) -> None:
-    """Ids are unique.
+    """Check that ids are unique.
 
     Raises:
         RunFormatError: they are not.

@@ -1,4 +1,4 @@
-"""Whether a folder may become a run, and making room in it: an earlier run may be replaced, nothing else is touched."""
+"""Room for a new run in a folder: an earlier run may be replaced, and nothing else is ever deleted."""
 
 from collections.abc import Iterable
 
@@ -36,6 +36,7 @@ def make_room(root: Place, *, overwrite: bool) -> None:
             found="other files there, and no run" if root.is_dir() else "a file",
             todo="Choose another folder; what is not a run is never overwritten.",
         )
+    # An empty folder, or what a killed process left half-written in `_tmp`, where no reader looks.
     if not (root / RUN_FILE).is_file():
         return
     if not overwrite:
@@ -50,12 +51,12 @@ def make_room(root: Place, *, overwrite: bool) -> None:
 
 
 def _holds_something(root: Place) -> bool:
-    """Beside what a process that was killed at once left half-written."""
+    """Tell whether a folder holds more than a killed process left half-written."""
     return any(path.name != TMP for path in root.iterdir())
 
 
 def _files_of_run(root: Place) -> list[Place]:
-    """What a recorder wrote; run.json last, so that a deletion that fails half-way can be repeated."""
+    """List what a recorder wrote; run.json last, so that a deletion that fails half-way can be repeated."""
     refuse_links(root)
     parts = [p for name in FOLDERS for p in (root / name).glob("*") if PartName.parse(p) or SpanName.parse(p)]
     states = [path for path in (root / CHECKPOINTS).glob("*.pt") if checkpoint_epoch(path) is not None]
@@ -65,13 +66,14 @@ def _files_of_run(root: Place) -> list[Place]:
 
 
 def delete(files: Iterable[Place], *, what: str, todo: str) -> None:
-    """Delete in this order; a file that is gone already is no error.
+    """Delete files in this order; one that is gone already is no error.
 
     Raises:
         RunError: one cannot be deleted; `what` says of what it is, `todo` what helps.
     """
     try:
         for file in files:
+            # Not every run has each of them, and a deletion that failed half-way is done again.
             file.unlink(missing_ok=True)
     except OSError as error:
         raise RunError(
@@ -80,7 +82,7 @@ def delete(files: Iterable[Place], *, what: str, todo: str) -> None:
 
 
 def refuse_links(root: Place) -> None:
-    """What a folder of the run leads to elsewhere is not the run's to delete.
+    """Refuse a folder of the run that is a link: what it leads to is not the run's to delete.
 
     Raises:
         RunError: a folder is a link.

@@ -66,6 +66,7 @@ def spans(files: dict[int, list[Place]], most: int) -> Iterator[tuple[list[int],
     for epoch, paths in files.items():
         name, bytes_of = PartName.parse(paths[0]), sum(path.stat().st_size for path in paths)
         fits = name is not None and open_span and epoch == open_span[-1] + 1 and name.attempt == attempt
+        # Never over two attempts: the name of the file says one, and the higher one counts.
         if not fits or size + bytes_of > most:
             if len(open_span) > 1:
                 yield open_span, attempt
@@ -80,6 +81,7 @@ def spans(files: dict[int, list[Place]], most: int) -> Iterator[tuple[list[int],
 def _join(run: Run, folder: str, files: dict[int, list[Place]], attempt: int) -> None:
     name = f"{folder}/{SpanName(min(files), max(files), attempt)}"
     first = _epoch(run, folder, files, min(files))
+    # As many row groups as the writer will cut each epoch into: a reader finds an epoch by counting them.
     groups = {epoch: -(-sum(_rows(path, run.run_id) for path in paths) // ROW_GROUP) for epoch, paths in files.items()}
     noted = marked(first, run.run_id, name).schema
     schema = noted.with_metadata({**noted.metadata, GROUPS_MARK: json.dumps(groups).encode()})
@@ -115,6 +117,7 @@ def _delete(run: Run, folder: str) -> None:
     def is_joined(path: Place) -> bool:
         name = PartName.parse(path)
         span = SpanName.parse(counted[name.epoch][0]) if name is not None and name.epoch in counted else None
+        # An epoch that was recorded again since counts instead of the compacted file: its attempt is higher.
         return name is not None and span is not None and name.attempt <= span.attempt
 
     delete(

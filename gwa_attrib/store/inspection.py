@@ -1,4 +1,4 @@
-"""What is in a run, what is missing, and what it costs on disk."""
+"""Facts about a run: its contents, what is missing, and what it costs on disk."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -18,7 +18,7 @@ MOST = 1000
 
 
 def inspect(run: Run) -> dict[str, Any]:
-    """Facts about a run, read from the files' own statistics where possible: cheap also for large runs.
+    """Gather facts about a run, from the files' own statistics where possible: cheap also for large runs.
 
     `missing_epochs` lack a file (of one process at least), or it was moved away; `open_epoch` is the one that was being
     recorded when nothing more was heard of the run: it is lost if the training has ended. None after a complete run.
@@ -56,7 +56,8 @@ def _rows(path: Place, run_id: str) -> int:
 
 
 def _bytes_of_columns(paths: Sequence[Place]) -> dict[str, int]:
-    """The largest first. DuckDB's errors can be caught; pyarrow's of a damaged footer end the process."""
+    """Measure the columns, the largest first."""
+    # DuckDB's errors can be caught; pyarrow's own access to the statistics of a damaged footer ends the process.
     import duckdb
 
     query = """select split_part(path_in_schema, ',', 1) as name, sum(total_compressed_size)::bigint as size

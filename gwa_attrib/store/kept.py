@@ -1,4 +1,4 @@
-"""What is kept beside a run: weights, features under the head, embeddings of texts, near-duplicates, a tokenizer."""
+"""Files kept beside a run: weights, features under the head, embeddings of texts, near-duplicates, a tokenizer."""
 
 import re
 from collections.abc import Mapping
@@ -15,13 +15,14 @@ from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import whole_file, write_text
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.run_files import read_table
+from gwa_attrib.store.run_json import AuditNotes
 from gwa_attrib.store.schema import CHECKPOINTS, DUPLICATES, EMBEDDINGS, FEATURES, TOKENIZER
 
 _NAME = re.compile(r"epoch=([0-9]{5,})\.pt")
 
 
 def checkpoint_epoch(path: Place) -> int | None:
-    """Number of the epoch after which the weights were kept; None for another file."""
+    """Read from a file name the epoch after which the weights were kept; None for another file."""
     match = _NAME.fullmatch(path.name)
     return int(match.group(1)) if match else None
 
@@ -41,12 +42,12 @@ def save_checkpoint(root: Place, epoch: int, state: Mapping[str, Any]) -> Place:
 
 
 def is_finished(root: Place, info: Mapping[str, Any]) -> bool:
-    """Whether an audit has trained to its end and kept its model there, which training again needs."""
-    return "data" in info["config"] and info.get("status") == "complete" and bool(checkpoints(root))
+    """Tell whether an audit has trained to its end and kept its model, which training again needs."""
+    return AuditNotes.read(info).made_by_audit and info.get("status") == "complete" and bool(checkpoints(root))
 
 
 def checkpoints(root: Place) -> dict[int, Place]:
-    """Files by the number of the epoch, ascending. Load them with ``torch.load(file, weights_only=True)``."""
+    """Find the files of weights by their epochs, ascending. Load them with ``torch.load(file, weights_only=True)``."""
     found = {checkpoint_epoch(path): path for path in (root / CHECKPOINTS).glob("*.pt")}
     return {epoch: found[epoch] for epoch in sorted(epoch for epoch in found if epoch is not None)}
 
@@ -62,17 +63,18 @@ PAIRS = pa.schema(
 
 
 def keep_features(root: Place, features: Float[np.ndarray, "sample feature"]) -> None:
-    """Row i is the sample with the i-th id; stored as float16.
+    """Keep the features under the head as float16; row i is the sample with the i-th id.
 
     Raises:
         RunError: it cannot be written.
     """
+    # Beyond that a feature would be infinite in float16, and the file refused when it is read.
     largest = float(np.finfo(np.float16).max)
     _keep(root, FEATURES, np.clip(features, -largest, largest).astype(np.float16))
 
 
 def kept_features(run: Run) -> Float[np.ndarray, "sample feature"] | None:
-    """float32, or None where none were kept.
+    """Read the features back as float32; None where none were kept.
 
     Raises:
         RunFormatError: the file is damaged, or of other samples.
@@ -81,7 +83,7 @@ def kept_features(run: Run) -> Float[np.ndarray, "sample feature"] | None:
 
 
 def keep_embeddings(root: Place, embedded: Float32[np.ndarray, "sample feature"]) -> None:
-    """Row i is the text of the sample with the i-th id.
+    """Keep the embeddings of texts; row i is the text of the sample with the i-th id.
 
     Raises:
         RunError: it cannot be written.
@@ -90,7 +92,7 @@ def keep_embeddings(root: Place, embedded: Float32[np.ndarray, "sample feature"]
 
 
 def kept_embeddings(run: Run) -> Float32[np.ndarray, "sample feature"] | None:
-    """What a sentence encoder read, or None where nothing was kept.
+    """Read the embeddings of texts back; None where none were kept.
 
     Raises:
         RunFormatError: the file is damaged, or of other samples.
@@ -99,7 +101,7 @@ def kept_embeddings(run: Run) -> Float32[np.ndarray, "sample feature"] | None:
 
 
 def keep_duplicates(root: Place, pairs: pd.DataFrame) -> None:
-    """Pairs of sample ids with their distances.
+    """Keep near-duplicates: pairs of sample ids with their distances.
 
     Raises:
         RunError: it cannot be written.
@@ -110,7 +112,7 @@ def keep_duplicates(root: Place, pairs: pd.DataFrame) -> None:
 
 
 def kept_duplicates(run: Run) -> pd.DataFrame | None:
-    """Pairs, the nearest first; None where none were looked for.
+    """Read the near-duplicates back, the nearest first; None where none were looked for.
 
     Raises:
         RunFormatError: the file is damaged, or of other samples.
@@ -126,6 +128,7 @@ def kept_duplicates(run: Run) -> pd.DataFrame | None:
 
 def _keep(root: Place, name: str, rows: Float[np.ndarray, "sample feature"]) -> None:
     with whole_file(root / name, within=root) as half, half.open("wb") as stream:
+        # No pickle, here or anywhere: a run that somebody sends must not be able to execute code.
         np.save(stream, rows, allow_pickle=False)
 
 
@@ -161,7 +164,7 @@ def keep_tokenizer(root: Place, text: str) -> None:
 
 
 def kept_tokenizer(run: Run) -> Any:
-    """The ``tokenizers.Tokenizer`` of the run; None where none was kept.
+    """Read the ``tokenizers.Tokenizer`` of the run back; None where none was kept.
 
     Raises:
         MissingDependencyError: one was kept, and the package tokenizers is not installed.

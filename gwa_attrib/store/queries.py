@@ -96,7 +96,7 @@ def _check_engine(engine: str) -> None:
 
 
 def _check(run_id: str, files: dict[int, list[Place]], table: str) -> None:
-    """The ends of the files, which say what is in them: an engine's own errors do not say what to do."""
+    """Check the ends of the files, which say what is in them: an engine's own errors do not say what to do."""
     schema = LAYER_SCHEMA if table == LAYERS else OBSERVATION_SCHEMA
     for path in dict.fromkeys(path for paths in files.values() for path in paths):
         with open_parquet(path, run_id) as file:
@@ -104,7 +104,7 @@ def _check(run_id: str, files: dict[int, list[Place]], table: str) -> None:
 
 
 def _scan(files: dict[int, list[Place]], read: Callable[[Files], Any]) -> Any:
-    """Whole files; of a compacted file only the epochs that were not recorded again."""
+    """Read whole files, and of a compacted one only the epochs that were not recorded again."""
     whole = dict.fromkeys(str(path) for paths in files.values() for path in paths)
     frames = []
     for path in {path for paths in files.values() for path in paths if _partly(path, files)}:
@@ -143,6 +143,7 @@ def _duckdb(files: Files) -> Any:
 def _polars(files: Files) -> Any:
     import polars
 
+    # A folder may have [ or * in its name.
     frame = polars.scan_parquet(list(files), glob=False)
     frame.collect_schema()
     return frame
@@ -162,7 +163,7 @@ def _pyspark(files: Files) -> Any:
 
 
 def _literal(path: str) -> str:
-    """A path in which Hadoop finds no pattern."""
+    """Escape a path so that Hadoop finds no pattern in it."""
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
 
@@ -172,6 +173,7 @@ def _spark_types(file: str) -> Iterator[tuple[str, str]]:
     kinds = {"int64": "bigint", "int32": "int", "float": "float", "double": "double", "string": "string"}
     for field in pq.read_schema(file):
         inner = str(getattr(field.type, "value_type", field.type))
+        # Columns that are not named are not read: Spark has no half precision, and stops at it.
         if inner in kinds:
             yield field.name, f"array<{kinds[inner]}>" if "list" in str(field.type) else kinds[inner]
 

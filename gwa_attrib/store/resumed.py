@@ -34,13 +34,14 @@ def check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
 
 
 def lacks_files(info: Mapping[str, Any], files: Sequence[Place]) -> bool:
-    """Whether the files of an epoch are not those of all processes that recorded it."""
+    """Tell whether files of an epoch are missing, of one process at least that recorded it."""
+    # A compacted file has no part name: it was made only of epochs that lacked nothing.
     name = PartName.parse(files[0]) if files else None
     return not files or (name is not None and len(files) < processes_of(info, name.attempt))
 
 
 def whole_epochs(root: Place, info: Mapping[str, Any]) -> int:
-    """How many epochs, counted from the first, were written to their end, by all processes."""
+    """Count the epochs, from the first, that all processes have written to their end."""
     there = [parts(root / folder) for folder in (OBSERVATIONS, EPOCHS)]
     written = {epoch for epoch in there[0] if not any(lacks_files(info, files.get(epoch, [])) for files in there)}
     return next(number for number in range(len(written) + 1) if number not in written)

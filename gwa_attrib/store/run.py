@@ -65,17 +65,17 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """What tells this run from all others."""
+        """The identity that tells this run from all others."""
         return str(self.info["run_id"])
 
     @property
     def sample_ids(self) -> Int[np.ndarray, " sample"]:
-        """int64, ascending; column j of a trajectory is the sample at position j."""
+        """Ids of the samples, int64, ascending; column j of a trajectory is the sample at position j."""
         return self.samples["sample_id"].to_numpy(dtype=np.int64)
 
     @property
     def labels(self) -> Int[np.ndarray, " sample"]:
-        """int32 given labels; -1 for a sample that was never seen."""
+        """Given labels, int32; -1 for a sample that was never seen."""
         return self.samples["label"].to_numpy(dtype=np.int32)
 
     @property
@@ -114,7 +114,7 @@ class Run:
     def _observations(
         self, columns: Sequence[str] | None, epoch: int, paths: Sequence[Place], between: Between | None
     ) -> pa.Table:
-        """Of one epoch and all processes; with ids in a range alone, if one is given."""
+        """Read the observations of one epoch by all processes; those with ids in a range alone, if one is given."""
         tables = []
         for path in paths:
             rows = read_table(
@@ -274,7 +274,7 @@ def _dense(name: str, column: pa.ChunkedArray, where: Int[np.ndarray, " row"], s
 
 
 def samples_of(file: Place, table: pa.Table, classes: int) -> pd.DataFrame:
-    """The samples of a file, ordered by their ids.
+    """Make a frame of the samples in a file, ordered by their ids.
 
     Raises:
         RunFormatError: a sample comes twice, or has a label that is no class.
@@ -297,6 +297,7 @@ def _as_html(run: Run) -> str:
     try:
         table = run.epochs()
         numbers = run.epoch_numbers
+    # A notebook shows a run without being asked: that must never end in a traceback.
     except (GWAError, OSError) as error:
         return small_html(title, {**facts, "cannot be read:": str(error)})
     facts |= {"epochs": len(numbers), "layers": ", ".join(run.layers[:NAMED]) or None}

@@ -27,7 +27,7 @@ class IdRanges:
         self._known: dict[tuple[str, int], Between] = {}
 
     def overlapping(self, path: Place, file: pq.ParquetFile, groups: Sequence[int], between: Between) -> list[int]:
-        """Those of the groups with an id in the range, bounds included."""
+        """Choose the row groups with an id in the range, bounds included."""
         lowest, highest = between
         found = []
         for group in groups:
@@ -45,7 +45,7 @@ class IdRanges:
 
 
 def parts(folder: Place) -> dict[int, list[Place]]:
-    """The files of each epoch, ordered by process; of an epoch that was recorded again only the latest attempt.
+    """Find the files of each epoch, ordered by process; of an epoch that was recorded again only the latest attempt.
 
     A file that `compact` made stands for all its epochs, instead of the files that it was made of.
     """
@@ -58,20 +58,22 @@ def parts(folder: Place) -> dict[int, list[Place]]:
             found.setdefault(epoch, {})[span.attempt, 1, 0] = path  # type: ignore[union-attr]
     latest: dict[int, list[Place]] = {}
     for epoch in sorted(found):
+        # Within an attempt the compacted file comes before those that it was made of, which a killed process may have
+        # left.
         best = max(found[epoch])[:2]
         latest[epoch] = [path for key, path in sorted(found[epoch].items()) if key[:2] == best]
     return latest
 
 
 def where(path: Any) -> dict[str, Any]:
-    """A path as pyarrow takes it, with the file system that it is in; none for that of this machine."""
+    """Name a path as pyarrow takes it, with the file system that it is in; none for that of this machine."""
     if not is_remote(path):
         return {"source": path}
     return {"source": path.path, "filesystem": pafs.PyFileSystem(pafs.FSSpecHandler(path.fs))}
 
 
 def open_parquet(path: Place, run_id: str) -> pq.ParquetFile:
-    """A parquet file of a run, its pages checked when they are read.
+    """Open a parquet file of a run, whose pages are checked when they are read.
 
     Raises:
         RunFormatError: the file is damaged, or of another run or another part of it.
@@ -82,6 +84,7 @@ def open_parquet(path: Place, run_id: str) -> pq.ParquetFile:
         file = pq.ParquetFile(**where(path), page_checksum_verification=True)
     except Exception as error:  # whatever pyarrow makes of a damaged file
         raise damaged(path, f"{type(error).__name__}: {error}") from error
+    # Its name and its place do not say which run a file is of: a copy from another run would be read without a word.
     check_mark(path, file.schema_arrow.metadata, run_id)
     return file
 
@@ -96,7 +99,7 @@ def read_table(
     between: Between | None = None,
     ranges: IdRanges | None = None,
 ) -> pa.Table:
-    """One parquet file of a run, or the rows of one epoch in it.
+    """Read one parquet file of a run, or the rows of one epoch in it.
 
     Args:
         path: The file.
@@ -154,7 +157,7 @@ def _groups_of(file: pq.ParquetFile, path: Place, epoch: int | None) -> list[int
 
 
 def damaged(path: Place, found: str) -> RunFormatError:
-    """The error of a file that cannot be read, or is not what its name says."""
+    """Make the error of a file that cannot be read, or is not what its name says."""
     return RunFormatError(
         expected=f"{path} to be a readable parquet file of a run",
         found=found,
@@ -163,7 +166,7 @@ def damaged(path: Place, found: str) -> RunFormatError:
 
 
 def joined(tables: Iterable[pa.Table]) -> pa.Table:
-    """One below the other.
+    """Join tables, one below the other.
 
     Raises:
         RunFormatError: they have different columns.

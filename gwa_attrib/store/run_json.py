@@ -4,8 +4,10 @@ import json
 import platform
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from types import NoneType
 from typing import Any
 
 from gwa_attrib.errors import NotARunError, RunFormatError
@@ -16,6 +18,7 @@ LARGEST = 2**63 - 1
 
 
 def _is_count(value: Any) -> bool:
+    # Not `isinstance`: True is an int, too.
     return type(value) is int and 0 <= value <= LARGEST
 
 
@@ -35,7 +38,7 @@ NEEDED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "class_names": (_are_texts, "a list of texts"),
     "config": (lambda value: isinstance(value, dict), "an object"),
 }
-"""What has to be there, and how it has to look."""
+"""Facts that have to be there, and how they have to look."""
 OPTIONAL = {
     "signals": (_are_texts, "a list of texts"),
     "layers": (_are_texts, "a list of texts"),
@@ -46,7 +49,7 @@ OPTIONAL = {
 
 
 def read_info(root: Place) -> dict[str, Any]:
-    """The facts of run.json.
+    """Read the facts of run.json, checked.
 
     Raises:
         NotARunError: there is no run in the folder.
@@ -64,6 +67,7 @@ def read_info(root: Place) -> dict[str, Any]:
         version, *_ = (info[key] for key in NEEDED)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _not_understood(file, f"{type(error).__name__}: {error}") from error
+    # True == 1.
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise RunFormatError(
             expected=f"a run of schema version {SCHEMA_VERSION}",
@@ -77,7 +81,7 @@ def read_info(root: Place) -> dict[str, Any]:
 
 
 def processes_of(info: Mapping[str, Any], attempt: int) -> int:
-    """How many processes recorded in an attempt: so many files has each epoch of it."""
+    """Count the processes that recorded in an attempt: so many files has each epoch of it."""
     earlier = info.get("earlier_world_sizes", [])
     return int(earlier[attempt] if attempt < len(earlier) else info.get("world_size", 1))
 
@@ -99,7 +103,7 @@ def new_info(
     layers: Sequence[str] = (),
     world_size: int = 1,
 ) -> dict[str, Any]:
-    """Facts about a run that begins now. `status` is "recording" until it ends, "complete" or "interrupted" after."""
+    """Gather the facts about a run that begins now: `status` is "recording", at its end "complete" or "interrupted"."""
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": uuid.uuid4().hex,
@@ -126,3 +130,73 @@ def _versions(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed as a package"
     return found
+
+
+TO_READ_AGAIN: dict[str, tuple[type, ...]] = {
+    "data": (str,),
+    "label_column": (str, NoneType),
+    "limit": (int, NoneType),
+    "truth": (str, NoneType),
+    "fingerprint": (str,),
+}
+"""Notes of an audit without which its data cannot be read again, and how they have to look."""
+
+
+@dataclass(frozen=True)
+class AuditNotes:
+    """Notes of an audit in ``config`` of run.json: which data it read, and how it trained.
+
+    A run of another making, or of an earlier version, lacks some or all of them, and run.json may come from anywhere:
+    what is not there, or is no such thing, is None or empty here, and whoever needs it refuses.
+    """
+
+    made_by_audit: bool
+    """False for a run that was recorded in somebody's own training loop, whose config may say anything."""
+    unsaid: tuple[str, ...]
+    """Names out of `TO_READ_AGAIN` that are missing, or not as an audit notes them."""
+    data: str | None
+    """The source, as `gwa_attrib.datasets.load` takes it."""
+    kind: str | None
+    """"image", "table" or "text"."""
+    label_column: str | None
+    truth: str | None
+    """Column with verified labels."""
+    limit: int | None
+    fingerprint: str | None
+    """Hash of the inputs, as `LabeledData.fingerprint` gives it."""
+    skipped: tuple[str, ...]
+    """Files that were left out, "path: reason" each; the damaged first."""
+    damaged: int | None
+    """How many of them are damaged; None in runs of version 0.1.0, which do not tell the two kinds apart."""
+    budget: str | None
+    model: str | None
+    """"auto", or "module:factory"."""
+    plan: Mapping[str, Any] | None
+    """Arguments of `gwa_attrib.auditing.training.Plan`."""
+
+    @classmethod
+    def read(cls, info: Mapping[str, Any]) -> "AuditNotes":
+        """Read the notes out of the facts of a run."""
+        config = info["config"]
+
+        def text(name: str) -> str | None:
+            return config[name] if isinstance(config.get(name), str) else None
+
+        def count(name: str) -> int | None:
+            return config[name] if isinstance(config.get(name), int) else None
+
+        return cls(
+            made_by_audit="data" in config,
+            unsaid=tuple(n for n, kinds in TO_READ_AGAIN.items() if not isinstance(config.get(n, ...), kinds)),
+            data=text("data"),
+            kind=text("kind"),
+            label_column=text("label_column"),
+            truth=text("truth"),
+            limit=count("limit"),
+            fingerprint=text("fingerprint"),
+            skipped=tuple(map(str, config["skipped"])) if isinstance(config.get("skipped"), list) else (),
+            damaged=count("damaged"),
+            budget=text("budget"),
+            model=text("model"),
+            plan=config["plan"] if isinstance(config.get("plan"), dict) else None,
+        )

@@ -40,7 +40,7 @@ EMBEDDINGS = "embeddings.npy"
 DUPLICATES = "duplicates.parquet"
 TOKENIZER = "tokenizer.json"
 VERIFICATION = "verification.json"
-"""What training again with decisions showed, where it was measured."""
+"""The result of training again with decisions, where it was measured."""
 
 TOP = 5
 """How many of the likeliest classes are kept per observation."""
@@ -62,7 +62,7 @@ LONGEST = 100_000
 
 @dataclass(frozen=True, order=True)
 class PartName:
-    """Which part of the run a file holds: one epoch, of one process, in one attempt."""
+    """The name of a file with one epoch, of one process, in one attempt."""
 
     epoch: int
     rank: int = 0
@@ -73,14 +73,14 @@ class PartName:
 
     @classmethod
     def parse(cls, path: Place) -> "PartName | None":
-        """None for a file that is not part of a run."""
+        """Read a file name; None for a file that is not part of a run."""
         match = _NAME.fullmatch(path.name)
         return cls(*(int(group) for group in match.groups())) if match else None
 
 
 @dataclass(frozen=True)
 class SpanName:
-    """Which part of the run a compacted file holds: consecutive epochs of all processes, of one attempt."""
+    """The name of a compacted file: consecutive epochs of all processes, of one attempt."""
 
     first: int
     last: int
@@ -95,7 +95,7 @@ class SpanName:
 
     @classmethod
     def parse(cls, path: Place) -> "SpanName | None":
-        """None for another file."""
+        """Read a file name; None for another file."""
         match = _SPAN.fullmatch(path.name)
         found = cls(*(int(group) for group in match.groups())) if match else None
         return found if found is not None and 0 < len(found.epochs) <= LONGEST else None

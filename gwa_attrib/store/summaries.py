@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ProbeSummary:
-    """What was measured in evaluation mode at the end of an epoch, each sample at the same weights."""
+    """The measures in evaluation mode at the end of an epoch, each sample at the same weights."""
 
     n: int
     """Samples with an alignment."""
@@ -83,7 +83,7 @@ def sums_of(
     agreeing: int | None = None,
     seen: int | None = None,
 ) -> dict[str, Any]:
-    """What can be added up over the processes, of the observations that one process made in an epoch.
+    """Sum up the observations that one process made in an epoch, in numbers that add up over processes.
 
     Args:
         changed: Of all processes together; only one of them counts it, None in the others.
@@ -108,7 +108,7 @@ def sums_of(
 
 
 def epoch_row(epoch: int, rank: int, sums: Row, metrics: Mapping[str, float], probe: Row | None) -> dict[str, Any]:
-    """The row one process writes."""
+    """Make the row that one process writes."""
     return {
         "epoch": epoch,
         "rank": rank,
@@ -119,7 +119,7 @@ def epoch_row(epoch: int, rank: int, sums: Row, metrics: Mapping[str, float], pr
 
 
 def _total(rows: Sequence[Row]) -> dict[str, Any]:
-    """What a summary says of the sums of all processes."""
+    """Work out the numbers of a summary from the sums of all processes."""
     total = Moments()
     for row in rows:
         total = total + Moments(row["n"], row["mean"], row["m2"], row["m3"], row["m4"])
@@ -139,12 +139,13 @@ def _total(rows: Sequence[Row]) -> dict[str, Any]:
         "loss": sum(losses) / seen if seen else math.nan,
         "accuracy": sum(row["correct"] for row in rows) / seen if seen else math.nan,
         "consensus": sum(row.get("agreeing") or 0 for row in rows) / seen if seen else math.nan,
+        # The processes worked side by side.
         "seconds": max(row["seconds"] for row in rows),
     }
 
 
 def summary_of(rows: Sequence[Row]) -> EpochSummary:
-    """One epoch from the rows of its processes."""
+    """Make the summary of an epoch from the rows of its processes."""
     total = _total(rows)
     total["online_loss"], total["online_accuracy"] = total.pop("loss"), total.pop("accuracy")
     del total["consensus"]
@@ -173,10 +174,11 @@ def flat(summary: EpochSummary) -> dict[str, Any]:
 
 
 def _impossible(sums: Row) -> list[str]:
-    """Names of the numbers of a row that no recorder writes."""
+    """Name the numbers of a row that no recorder writes."""
     some = bool(sums.get("n"))
     counts = {name: sums.get(name, -1) for name in ("n", "negative", "undefined", "seen", "seconds", "num_samples")}
     optional = {name: sums.get(name) for name in ("rows", "correct", "agreeing")} | {"changed": sums.get("changed", -1)}
+    # Written as `not a >= b` and `not a <= b`, so that NaN is impossible, too.
     return [
         *(name for name, value in counts.items() if value is None or not value >= (name == "num_samples")),
         *(name for name, value in optional.items() if value is not None and value < 0),
@@ -187,7 +189,7 @@ def _impossible(sums: Row) -> list[str]:
 
 
 def checked_row(path: Place, row: Row, epoch: int) -> Row:
-    """A row that was read, with numbers that can be: it may come from anywhere.
+    """Check that the numbers of a row that was read can be: it may come from anywhere.
 
     Raises:
         RunFormatError: it is of another epoch, has a count below 0 or a mean that no cosines have, or a metric has the
@@ -207,7 +209,7 @@ def checked_row(path: Place, row: Row, epoch: int) -> Row:
 
 
 def epoch_frame(rows: Mapping[int, Sequence[Row]]) -> pd.DataFrame:
-    """One row an epoch, with the user's metrics (of the first process); with its columns also when there is none."""
+    """Make a table of the epochs, with the user's metrics (of the first process); without epochs it has columns."""
     table = []
     for of_epoch in rows.values():
         metrics = {name: value for row in reversed(of_epoch) for name, value in row["metrics"]}

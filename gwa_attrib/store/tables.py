@@ -17,7 +17,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def table_files(root: Place, table: str) -> dict[int, list[Place]]:
-    """The files of each epoch that was recorded to its end, of the observations or of the probe.
+    """Find the files of each epoch that was recorded to its end: of the observations, or of the probe.
 
     Raises:
         InputError: another table.
@@ -28,6 +28,7 @@ def table_files(root: Place, table: str) -> dict[int, list[Place]]:
             expected=f"a table out of {OBSERVATIONS}, {PROBE}", found=repr(table), todo="Choose one of them."
         )
     recorded = parts(root / OBSERVATIONS)
+    # The observations of an epoch are written last: without them it was cut off, and does not count.
     files = {epoch: paths for epoch, paths in parts(root / table).items() if epoch in recorded}
     if recorded and not files:
         raise NotRecordedError(
@@ -39,7 +40,7 @@ def table_files(root: Place, table: str) -> dict[int, list[Place]]:
 
 
 def no_epoch(root: Place) -> RunFormatError:
-    """The error of asking a run for what it has not recorded."""
+    """Make the error of a run without an epoch, or without this one."""
     return RunFormatError(
         expected=f"a recorded epoch in {root}",
         found=f"epochs {list(parts(root / OBSERVATIONS))}",
@@ -48,7 +49,7 @@ def no_epoch(root: Place) -> RunFormatError:
 
 
 def positions(sample_ids: Int[np.ndarray, " sample"], ids: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
-    """Where each of `ids` stands in the sorted `sample_ids`.
+    """Find where each of `ids` stands in the sorted `sample_ids`.
 
     Raises:
         RunFormatError: an id is not among the samples of the run.
@@ -68,10 +69,11 @@ def positions(sample_ids: Int[np.ndarray, " sample"], ids: Int[np.ndarray, " row
 def scatter_mean(
     values: Float[np.ndarray, " row"], where: Int[np.ndarray, " row"], size: int
 ) -> Float[np.ndarray, " sample"]:
-    """Mean of each sample's finite values, as float32; NaN where there is none."""
+    """Average each sample's finite values, as float32; NaN where there is none."""
     finite = ~np.isnan(values)
     where, values = where[finite], values[finite]
     dense = np.full(size, np.nan, dtype=np.float32)
+    # Nearly always there is one row a sample, and nothing to add up: that is in float64, and costs more.
     dense[where] = values
     count = np.bincount(where, minlength=size)
     if count.max(initial=0) > 1:
@@ -81,19 +83,20 @@ def scatter_mean(
 
 
 def scatter_last(values: Array, where: Int[np.ndarray, " row"], size: int, missing: float | int) -> Array:
-    """Each sample's last value, in the order of the rows; `missing` where there is none."""
+    """Keep each sample's last value, in the order of the rows; `missing` where there is none."""
     dense = np.full((size, *values.shape[1:]), missing, dtype=values.dtype)
     dense[where] = values
     return dense
 
 
 def layer_table(root: Place, run_id: str, recorded: Sequence[str], layer: str | None, epoch: int | None) -> pa.Table:
-    """Rows of one layer or of all, of one epoch or of all.
+    """Read the rows of one layer or of all, of one epoch or of all.
 
     Raises:
         InputError: a layer that was not recorded, or none was.
     """
     check_layer(recorded, layer)
+    # As above: layers are written before the observations, so that an epoch without these was cut off.
     files = {number: paths for number, paths in parts(root / LAYERS).items() if number in parts(root / OBSERVATIONS)}
     chosen = files if epoch is None else {epoch: files.get(epoch, [])}
     tables = [

@@ -50,6 +50,7 @@ class RunWriter:
             RunExistsError: the folder holds something. `overwrite` replaces a run, and never anything else.
         """
         root = place(path)
+        # Before an earlier run is deleted: what is no JSON would be noticed only when it has gone.
         as_json(info)
         make_room(root, overwrite=overwrite)
         writer = cls(root, info)
@@ -71,6 +72,8 @@ class RunWriter:
         found = read_info(root)
         check_same(found, info)
         attempts = found.get("attempts", 1)
+        # A new attempt has new file names: nothing that is there is touched, and of an epoch the highest attempt
+        # counts.
         again = {
             "status": "recording",
             "attempts": attempts + 1,
@@ -81,31 +84,32 @@ class RunWriter:
 
     @property
     def attempt(self) -> int:
-        """How often the recording was begun before: in the names of the files that are written."""
+        """Number of earlier beginnings of the recording: in the names of the files that are written."""
         return int(self.info.get("attempts", 1)) - 1
 
     def part(self, epoch: int) -> PartName:
-        """The name of this process' files of an epoch."""
+        """Name this process' files of an epoch."""
         return PartName(epoch, self.rank, self.attempt)
 
     def update_info(self, changes: Mapping[str, Any]) -> None:
         """Change facts in run.json."""
         self.info.update(changes)
+        # One run.json stands for all processes; of two writers the last would win.
         if self.rank:
             return
         text = as_json(self.info)
         write_text(self.path / RUN_FILE, text, within=self.path)
 
     def write_samples(self, frame: pd.DataFrame) -> None:
-        """One row per sample: sample_id, key, label and further columns; to be written before the observations."""
+        """Write one row per sample: sample_id, key, label and further columns. Comes before the observations."""
         self._write(SAMPLES_FILE, pa.Table.from_pandas(frame, preserve_index=False))
 
     def write_observations(self, part: PartName, table: pa.Table) -> None:
-        """All observations of one epoch."""
+        """Write all observations of one epoch."""
         self._write_by_sample(OBSERVATIONS, part, table)
 
     def write_probe(self, part: PartName, table: pa.Table) -> None:
-        """What was measured in evaluation mode after one epoch; to be written before the observations."""
+        """Write the measures in evaluation mode after one epoch. Comes before the observations."""
         self._write_by_sample(PROBE, part, table)
 
     def _write_by_sample(self, folder: str, part: PartName, table: pa.Table) -> None:
@@ -113,21 +117,22 @@ class RunWriter:
         self._write(f"{folder}/{part}", table.take(rows))
 
     def write_layers(self, part: PartName, table: pa.Table) -> None:
-        """What was observed of the layers in one epoch; to be written before the observations."""
+        """Write the observations of the layers in one epoch. Comes before those of the head."""
         self._write(f"{LAYERS}/{part}", table)
 
     def write_epoch(self, part: PartName, row: Mapping[str, Any]) -> None:
-        """The summary of one epoch."""
+        """Write the summary of one epoch."""
         self._write(f"{EPOCHS}/{part}", pa.Table.from_pylist([dict(row)], schema=EPOCH_SCHEMA))
 
     def _write(self, name: str, table: pa.Table) -> None:
+        # The note goes in before the file appears, so that a file in the wrong place is refused when it is read.
         noted = marked(table, self.info["run_id"], name)
         with whole_file(self.path / name, within=self.path) as half:
             pq.write_table(noted, half, row_group_size=ROW_GROUP, **encoding(noted.schema))
 
 
 def by_sample(ids: Int[np.ndarray, " row"], steps: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
-    """The order of the rows by sample, then by step, of equals as they are.
+    """Order rows by sample, then by step; equals stay as they are.
 
     Rows that are in the order of their steps, with ids below 2³¹, are the usual case: id and row number fit in one
     integer, and these sort twenty times as fast.
@@ -141,7 +146,7 @@ def by_sample(ids: Int[np.ndarray, " row"], steps: Int[np.ndarray, " row"]) -> I
 
 
 def as_json(info: Mapping[str, Any]) -> str:
-    """The text of run.json.
+    """Write the text of run.json.
 
     Raises:
         InputError: something in it is no JSON.
@@ -157,7 +162,7 @@ def as_json(info: Mapping[str, Any]) -> str:
 
 
 def encoding(schema: pa.Schema) -> dict[str, Any]:
-    """zstd; float32 byte-stream-split, which packs better; integers dictionary-encoded, ids as differences.
+    """Choose how columns are packed: zstd; float32 byte-stream-split; integers by a dictionary, ids as differences.
 
     float16 stays plain: DuckDB cannot read it byte-stream-split.
     """
@@ -172,4 +177,5 @@ def encoding(schema: pa.Schema) -> dict[str, Any]:
             split[leaf] = "DELTA_BINARY_PACKED"
         elif not pa.types.is_floating(value):
             dictionary.append(leaf)
+    # With checksums a flipped bit is an error when it is read, and not another number.
     return {"compression": "zstd", "use_dictionary": dictionary, "column_encoding": split, "write_page_checksum": True}

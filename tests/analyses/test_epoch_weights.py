@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gwa_attrib.analyses.epoch_weights import POWER, epoch_weights
+from gwa_attrib.analyses.epoch_weights import POWER, weigh_epochs
 from gwa_attrib.analyses.probabilities import View
 
 CLASSES, SAMPLES, WRONG = 4, 200, 20
@@ -34,7 +34,7 @@ def epochs(rng: np.random.Generator, sure: list[float], by_heart: list[float]):
 
 
 def weights_of(*case) -> np.ndarray:
-    return np.array(epoch_weights(*case, CLASSES))
+    return np.array(weigh_epochs(*case, CLASSES))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gwa_attrib.analyses.noise_matrix import ALPHAS, SHARPER, agreement, joint_counts, noise_matrix, shares
+from gwa_attrib.analyses.noise_matrix import ALPHAS, SHARPER, agreement, estimate_noise_matrix, joint_counts, shares
 
 CLASSES = 5
 
@@ -28,12 +28,12 @@ def sampled(matrix: np.ndarray, samples: int = 6000, sure: float = 6.0, seed: in
 
 def test_planted_even_noise_is_found() -> None:
     probabilities, labels, _ = sampled(planted("even"))
-    np.testing.assert_allclose(noise_matrix(probabilities, labels), planted("even"), atol=0.03)
+    np.testing.assert_allclose(estimate_noise_matrix(probabilities, labels), planted("even"), atol=0.03)
 
 
 def test_planted_pairs_are_found_and_other_errors_are_not_ruled_out() -> None:
     probabilities, labels, _ = sampled(planted("pairs"))
-    found = noise_matrix(probabilities, labels)
+    found = estimate_noise_matrix(probabilities, labels)
     np.testing.assert_allclose(np.diag(found), 0.8, atol=0.03)
     for k in range(CLASSES):
         others = np.delete(found[k], [k, (k + 1) % CLASSES])
@@ -43,14 +43,14 @@ def test_planted_pairs_are_found_and_other_errors_are_not_ruled_out() -> None:
 def test_as_many_labels_are_errors_as_are_contradicted() -> None:
     probabilities, labels, _ = sampled(planted("pairs"), samples=300, sure=2.0)
     contradicted = sum(int(row.argmax()) != label for row, label in zip(probabilities, labels.tolist(), strict=True))
-    found = noise_matrix(probabilities, labels)
+    found = estimate_noise_matrix(probabilities, labels)
     np.testing.assert_allclose(1 - np.diag(found), (contradicted + 1) / 302)
 
 
 @pytest.mark.parametrize("kind", ["even", "pairs"])
 def test_rows_are_distributions(kind: str) -> None:
     probabilities, labels, _ = sampled(planted(kind), samples=40)
-    found = noise_matrix(probabilities, labels)
+    found = estimate_noise_matrix(probabilities, labels)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert (found >= 0).all()
 
@@ -71,8 +71,8 @@ def test_sharper_probabilities_leave_more_errors() -> None:
 def test_naming_the_classes_otherwise_changes_nothing_else() -> None:
     probabilities, labels, _ = sampled(planted("pairs"), samples=500)
     order = torch.tensor([3, 0, 4, 1, 2])
-    moved = noise_matrix(probabilities[:, order], order.argsort()[labels])
-    np.testing.assert_allclose(moved, noise_matrix(probabilities, labels)[np.ix_(order, order)], rtol=1e-6)
+    moved = estimate_noise_matrix(probabilities[:, order], order.argsort()[labels])
+    np.testing.assert_allclose(moved, estimate_noise_matrix(probabilities, labels)[np.ix_(order, order)], rtol=1e-6)
 
 
 def test_errors_that_look_like_chance_are_evened_out_and_others_are_not() -> None:
@@ -121,10 +121,10 @@ def test_agreement_is_the_likeliest_of_a_grid() -> None:
 
 
 def test_nothing_to_learn_from() -> None:
-    np.testing.assert_array_equal(noise_matrix(torch.ones(7, 1), torch.zeros(7, dtype=torch.long)), [[1.0]])
-    nothing = noise_matrix(torch.full((3, 2), torch.nan), torch.zeros(3, dtype=torch.long))
+    np.testing.assert_array_equal(estimate_noise_matrix(torch.ones(7, 1), torch.zeros(7, dtype=torch.long)), [[1.0]])
+    nothing = estimate_noise_matrix(torch.full((3, 2), torch.nan), torch.zeros(3, dtype=torch.long))
     np.testing.assert_array_equal(nothing, np.eye(2))
-    np.testing.assert_array_equal(noise_matrix(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)), np.eye(3))
-    one = noise_matrix(torch.tensor([[0.9, 0.1]]), torch.tensor([1]))
+    np.testing.assert_array_equal(estimate_noise_matrix(torch.zeros(0, 3), torch.zeros(0, dtype=torch.long)), np.eye(3))
+    one = estimate_noise_matrix(torch.tensor([[0.9, 0.1]]), torch.tensor([1]))
     assert np.isfinite(one).all()
     np.testing.assert_allclose(one.sum(axis=1), 1)

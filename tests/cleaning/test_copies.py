@@ -15,7 +15,8 @@ from PIL import Image
 import gwa_attrib as gwa
 from gwa_attrib.cleaning.copies import copies
 from gwa_attrib.cleaning.decisions import Decisions, decisions_of
-from gwa_attrib.datasets import load, readers
+from gwa_attrib.datasets import load
+from gwa_attrib.datasets.readers.registry import readers
 from gwa_attrib.errors import DataError, InputError, NotRecordedError, RunExistsError
 from gwa_attrib.store import Run
 

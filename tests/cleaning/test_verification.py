@@ -85,13 +85,13 @@ def test_a_call_that_was_cut_off_goes_on(
     assert len(files) == 9
     files[4].unlink()
     trainings = []
-    train = AuditedModel.trained_on
+    train = AuditedModel.train_again
 
     def counted(self: AuditedModel, *rest: object, **more: object) -> object:
         trainings.append(1)
         return train(self, *rest, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(AuditedModel, "trained_on", counted)
+    monkeypatch.setattr(AuditedModel, "train_again", counted)
     again = gwa.verify(run, perfect, truth=TRUTH, seeds=3)
     assert len(trainings) == 1
     assert again.to_dict() == verified.to_dict()

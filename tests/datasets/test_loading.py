@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gwa_attrib.datasets import LabeledData, load, readers
-from gwa_attrib.datasets.readers.registry import Options
+from gwa_attrib.datasets import LabeledData, load
+from gwa_attrib.datasets.readers.registry import Options, readers
 from gwa_attrib.errors import GWAError
 from tests.datasets.refused_data import refused
 

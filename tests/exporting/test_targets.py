@@ -13,7 +13,7 @@ from gwa_attrib.cli import app
 from gwa_attrib.errors import InputError, MissingDependencyError, UnknownNameError
 from gwa_attrib.exporting import exports
 from gwa_attrib.exporting.registry import needed
-from gwa_attrib.files.tables import neutralise
+from gwa_attrib.files.frames import neutralise
 from gwa_attrib.store import Run
 from tests.exporting.exported_runs import HOSTILE, arrays, audited, run_of, texts
 

@@ -118,7 +118,7 @@ def test_epoch_after_epoch_equals_the_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compacted", [False, True])
 def test_some_samples_are_those_of_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compacted: bool) -> None:
     """And of the files no more is read than the row groups that can hold them: here of three rows."""
-    for module in ("writer", "compact"):
+    for module in ("writer", "compaction"):
         monkeypatch.setattr(f"gwa_attrib.store.{module}.ROW_GROUP", 3)
     ids = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]
     parts = {

@@ -26,6 +26,7 @@ def copy_image_folder(source: Source, target: Path) -> Copied:
     files = {key: file for key, file in files.items() if key in row or printable(key) not in damaged}
     taken: set[str] = set()
     moving = {key for key, i in row.items() if source.labels[i] != data.labels[i]}
+    # What moves comes last: it gets another name where one is taken, and no file that stays ever does.
     for key in bar([*(k for k in files if k not in moving), *sorted(moving)], "copying images", unit="file"):
         if key in row and not source.left[row[key]]:
             continue
@@ -36,7 +37,7 @@ def copy_image_folder(source: Source, target: Path) -> Copied:
 
 
 def _place(key: str, new: str, taken: set[str]) -> str:
-    """Below the folder of its new class, under a name that is free."""
+    """Choose a place below the folder of its new class, under a name that is free."""
     old, *rest = PurePosixPath(key).parts
     place, number = PurePosixPath(new, *rest), 1
     while place.as_posix() in taken:

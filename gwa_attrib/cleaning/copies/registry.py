@@ -1,4 +1,4 @@
-"""What writes a cleaned copy: a registered function for each kind of source, named as its reader is.
+"""Writers of cleaned copies: a registered function for each kind of source, named as its reader is.
 
 So a new file format needs a second function beside its reader::
 
@@ -21,7 +21,7 @@ copies = Registry("cleaned copy")
 
 
 class Copied(NamedTuple):
-    """What a cleaned copy holds."""
+    """The size of a cleaned copy."""
 
     written: int
     """Files of an image folder, rows of anything else."""
@@ -31,10 +31,10 @@ class Copied(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What was audited, and what becomes of it. Row i is sample i; what lies beyond the samples stays as it is."""
+    """The audited source and what becomes of it. Row i is sample i; what lies beyond the samples stays as it is."""
 
     data: LabeledData
-    """As it was read, with the labels of the source."""
+    """The data as they were read, with the labels of the source."""
     location: Path
     label_column: str | None
     left: Bool[np.ndarray, " sample"]
@@ -43,7 +43,7 @@ class Source:
     """int64, the class of each sample from now on."""
 
     def rows_left(self, total: int) -> Int[np.ndarray, " row"]:
-        """Of a source of `total` rows, of which the first are the samples, those that the copy has."""
+        """Choose the rows that the copy has, of a source of `total` rows, of which the first are the samples."""
         return np.flatnonzero(np.concatenate([self.left, np.ones(total - len(self.left), dtype=bool)]))
 
     def rewritten(self, column: Shaped[np.ndarray, " row"]) -> Shaped[np.ndarray, " row"]:

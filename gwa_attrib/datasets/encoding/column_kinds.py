@@ -1,4 +1,4 @@
-"""What the columns of a table are: numbers, categories, free text, or the identity of a row."""
+"""The kinds of columns of a table: numbers, categories, free text, or the identity of a row."""
 
 import re
 from typing import Literal
@@ -25,7 +25,7 @@ def column_kind(column: pd.Series) -> Literal["numeric", "categorical", "text"]:
 
 
 def is_free_text(column: pd.Series) -> bool:
-    """Whether strings are sentences rather than categories."""
+    """Tell whether strings are sentences rather than categories."""
     present = [value for value in column if isinstance(value, str)]
     if not present or len(set(present)) <= len(present) / 2:
         return False
@@ -33,8 +33,8 @@ def is_free_text(column: pd.Series) -> bool:
 
 
 def is_identity(name: str, column: pd.Series) -> bool:
-    """Whether the column names rows: none missing, all different, and either strings without spaces, or `name` says so
-    and numbers are whole. A column of fractions measures something, whatever its name is.
+    """Tell whether a column names rows: none missing, all different, and strings without spaces, or whole numbers or
+    any strings where `name` says so. A column of fractions measures something, whatever its name is.
 
     So is the nameless column of a .csv that pandas wrote its index into, and what pandas calls it when it reads it.
     """
@@ -46,7 +46,7 @@ def is_identity(name: str, column: pd.Series) -> bool:
 
 
 def is_identity_name(name: str) -> bool:
-    """Whether a column of this name is an identity as soon as its values are all different."""
+    """Tell whether a column of this name is an identity as soon as its values are all different."""
     plain = name.strip()
     named = ID_NAME.fullmatch(plain) is not None or ID_ENDING.fullmatch(plain) is not None
     return named or name == "" or name.startswith("Unnamed: ")

@@ -50,7 +50,7 @@ def encode(data: LabeledData, embedded: Embedded | None = None) -> Float32[Tenso
 
 
 def embed(data: LabeledData) -> Embedded | None:
-    """What a sentence encoder reads in each text; None where there is none, or for data of another kind.
+    """Embed each text by the sentence encoder; None where there is none, or for data of another kind.
 
     Raises:
         DataError: texts without a single character.
@@ -63,7 +63,7 @@ def embed(data: LabeledData) -> Embedded | None:
 
 
 def text_encoder() -> str:
-    """What `encode` uses for texts: a sentence embedding if its packages are installed, else TF-IDF."""
+    """Name what `encode` uses for texts: a sentence embedding if its packages are installed, else TF-IDF."""
     from gwa_attrib.datasets.encoding.texts import sentence_encoder_installed
 
     return EMBEDDING if sentence_encoder_installed() else TFIDF
@@ -80,6 +80,7 @@ def encode_images(
         channel = images[..., c]
         mean = channel.mean(dtype=np.float64)
         variance = sum(float(np.square(channel[part] - mean).sum()) for part in parts) / channel.size
+        # Told by its values, and not by a small variance: rounding of the mean would be blown up to variance 1.
         constant = channel.min() == channel.max()
         scale = np.float64(1.0 if constant else 1 / np.sqrt(variance))
         for part in parts:

@@ -92,7 +92,7 @@ BATCH = 64
 
 
 def sentence_encoder_installed() -> bool:
-    """Whether `embed_texts` can run."""
+    """Tell whether `embed_texts` can run."""
     return all(find_spec(package) is not None for package in PACKAGES)
 
 
@@ -128,7 +128,7 @@ def read_texts(texts: Shaped[np.ndarray, " sample"]) -> Float32[np.ndarray, "sam
 
 
 def scaled(embedded: Float32[np.ndarray, "sample feature"]) -> Float32[np.ndarray, "sample feature"]:
-    """Each feature with mean 0; one common scale makes the mean variance 1."""
+    """Centre each feature at 0; one common scale makes the mean variance 1."""
     rows = torch.from_numpy(embedded)
     centred = rows - rows.mean(dim=0)
     scale = centred.square().mean().sqrt()
@@ -137,7 +137,7 @@ def scaled(embedded: Float32[np.ndarray, "sample feature"]) -> Float32[np.ndarra
 
 @contextmanager
 def _no_loading_bar() -> Iterator[None]:
-    """Without the bar that transformers shows also where there is no terminal; its setting is as it was afterwards."""
+    """Hide the bar that transformers shows also where there is no terminal; its setting is as it was afterwards."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -16,10 +16,10 @@ from gwa_attrib.datasets.readers.table_file import find_label, from_frame
 from gwa_attrib.errors import DataError
 
 MISSING = ("", "NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
-"""What counts as missing in an input. In labels and excluded columns only the empty field does: "NA" may be a class."""
+"""Texts of a missing input. In labels and excluded columns only the empty field is missing: "NA" may be a class."""
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.0|\.\d{0,15}[1-9])?([eE][+-]?\d{1,2})?")
-"""As a program writes it: no leading zeros, no trailing ones, exact as a float."""
+"""A number as a program writes it: no leading zeros, no trailing ones, exact as a float."""
 
 
 @readers.register("csv", source="RFC 4180; pandas.read_csv")
@@ -66,19 +66,21 @@ def _read(path: Path, names: list[str], as_written: list[str], limit: int | None
             path,
             header=0,
             names=names,
+            # Otherwise pandas takes the first column for an index where lines have one field too many.
             index_col=False,
             nrows=limit,
             dtype=dict.fromkeys(as_written, "str"),
             keep_default_na=False,
             na_values=missing,
             encoding="utf-8-sig",
+            # Otherwise types are guessed part by part, and one column may come out with several.
             low_memory=False,
         )
 
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """What pandas raises, and its warning of lost columns, as a DataError."""
+    """Turn what pandas raises, and its warning of lost columns, into a DataError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

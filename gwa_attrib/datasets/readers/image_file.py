@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import PIL.Image
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-"""By content, whatever the suffix: formats of which Pillow would start another program (EPS) are not among them."""
+"""Formats by content, whatever the suffix; those for which Pillow would start another program (EPS) are left out."""
 
 SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm")
@@ -35,7 +35,7 @@ _TURNED = (5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What has to be known of every image before the first one is converted."""
+    """Facts that have to be known of every image before the first one is converted."""
 
     width: int
     height: int

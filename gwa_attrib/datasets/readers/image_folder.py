@@ -141,7 +141,7 @@ def _images_below(folder: Path, root: Path, ignored: list[Skipped]) -> Iterator[
 
 
 def _entries(folder: Path, root: Path, ignored: list[Skipped]) -> list[Path]:
-    """What is in the folder and not hidden, sorted by name."""
+    """List what is in the folder and not hidden, sorted by name."""
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:

@@ -48,7 +48,7 @@ def read_images(files: Sequence[Path]) -> ImageSet:
 
 @dataclass(frozen=True)
 class Common:
-    """What all images are made to be."""
+    """The size and colours that all images are brought to."""
 
     width: int
     height: int

@@ -32,7 +32,7 @@ _DAMAGED = (
     zlib.error,
     lzma.LZMAError,
 )
-"""What NumPy and zipfile raise for a file that is damaged, encrypted, or claims to be enormous."""
+"""Errors of NumPy and zipfile for a file that is damaged, encrypted, or claims to be enormous."""
 
 
 @readers.register("npz", source="numpy.savez")

@@ -1,4 +1,4 @@
-"""What a reader of data sets is: a registered function from a location, and the caller's wishes, to `LabeledData`.
+"""Readers of data sets: registered functions from a location, and the caller's wishes, to `LabeledData`.
 
 A reader is chosen by its name: ``load("NAME")``, ``load("NAME:location")``, or a file whose suffix is ``.NAME``. So a
 new file format is one function::
@@ -21,7 +21,7 @@ readers = Registry("data set reader")
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller of `load` wishes; see there."""
+    """The wishes of the caller of `load`; see there."""
 
     label_column: str | None = None
     exclude: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ def existing_file(location: str) -> Path:
 
 
 def refuse_columns(name: str, options: Options) -> None:
-    """For a data set that has nothing but inputs and labels.
+    """Refuse columns of a data set that has nothing but inputs and labels.
 
     Raises:
         DataError: a column was asked for.

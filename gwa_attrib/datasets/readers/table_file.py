@@ -101,7 +101,7 @@ def from_frame(frame: pd.DataFrame, location: str, options: Options) -> LabeledD
 
 
 def _roles(label: str, ids: list[str], inputs: list[str], options: Options) -> tuple[str, ...]:
-    """What each column is taken for."""
+    """Say what each column is taken for."""
     said = [f"label: column {shown(label)}", f"inputs: {listed(inputs)}"]
     if ids:
         said.append(f"key: column {shown(ids[0])}, as its values name the rows")

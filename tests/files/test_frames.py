@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gwa_attrib.errors import InputError, RunError
-from gwa_attrib.files.tables import neutralise, write_frame
+from gwa_attrib.files.frames import neutralise, write_frame
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+SUM(A1)", "-2+3", "@x", "\t=1", "\r=1", "-", "=", "+1=2"])

@@ -26,6 +26,7 @@ def copy_csv(source: Source, target: Path) -> Copied:
         writer = csv.writer(file, lineterminator=ending)
         writer.writerow(names)
         for row in rows:
+            # A line that ends before the label has none, and stays as short as it is.
             lines[row][label : label + 1] = [new[row]] if new[row] is not None else []
             writer.writerow(lines[row])
     return Copied(len(rows))

@@ -43,6 +43,7 @@ def _write_csv(frame: pd.DataFrame, path: Path) -> None:
     text = frame.reset_index(allow_duplicates=True)
     for column in range(text.shape[1]):
         if not pd.api.types.is_numeric_dtype(text.iloc[:, column]):
+            # By position: a data set may have two columns of one name once its index is a column.
             text.isetitem(column, text.iloc[:, column].map(neutralise).to_numpy())
     text.columns = pd.Index([neutralise(name) for name in text.columns])
     text.to_csv(path, lineterminator="\n", index=False)

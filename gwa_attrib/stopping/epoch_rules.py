@@ -14,7 +14,7 @@ from gwa_attrib.store.run import Run
 stopping_rules = Registry("stopping rule")
 
 PATIENCE = 5
-"""Of LabelWave, whose authors give none; and the increases of the gradient disparity after which training stops."""
+"""Patience of LabelWave, whose authors give none; and rises of the gradient disparity after which training stops."""
 SMOOTHED = 3
 """Epochs over which the alignment of the probe is averaged before its maximum is taken."""
 
@@ -139,7 +139,7 @@ def _choice(
 def choices(
     run: Run, rule: str = "all", *, mode: str = "scratch", patience: int | None = None, metric: str = "val_accuracy"
 ) -> pd.DataFrame:
-    """One row for each rule: its epoch, what decided, and why; or why it cannot decide on this run.
+    """Ask each rule, a row each: its epoch, what decided, and why; or why it cannot decide on this run.
 
     `rule` names one, which then has to be able to decide. For the other arguments see `choose_epoch`.
     """
@@ -165,7 +165,7 @@ def choose_epoch(
     patience: int | None = None,
     metric: str = "val_accuracy",
 ) -> Choice:
-    """What a stopping rule chooses, had it watched the training.
+    """Choose the epoch that a stopping rule would have chosen, had it watched the training.
 
     Args:
         run: A recorded run.
