@@ -11,8 +11,11 @@ to nothing.
 
 import lazy_loader
 
+from gwa_attrib._moved import lead_on
 from gwa_attrib._version import __version__ as __version__
 
 # A public function may not bear the name of a module or folder beside this file: importing that module would put it
 # in the function's place.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+lead_on()

@@ -52,8 +52,8 @@ class AuditResult:
     truth: dict[str, float] | None
     """How well the suspects meet the verified labels; None where there are none."""
     skipped: list[dict[str, Any]]
-    """The files that were left out: `file`, `reason`, and whether it is `damaged` (it was to be a sample and could not be
-    read) or no sample at all; the damaged first."""
+    """The files that were left out: `file`, `reason`, and whether it is `damaged` (it was to be a sample, and could not
+    be read) or no sample at all; the damaged first."""
     roles: list[str]
     """The role that each column of a table was given: label, inputs, key; empty for pictures and arrays."""
     not_learnt: list[dict[str, Any]]
