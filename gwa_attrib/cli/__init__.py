@@ -14,12 +14,11 @@ import typer
 from gwa_attrib import __version__
 from gwa_attrib.cli.audit_verbs import audit, report
 from gwa_attrib.cli.cleaning_verbs import apply, verify
-from gwa_attrib.cli.export_verbs import export
 from gwa_attrib.cli.failure import INTERRUPTED, ClickException, described, status_of
+from gwa_attrib.cli.help_text import Verbs
 from gwa_attrib.cli.method_verbs import compare, doctor
 from gwa_attrib.cli.options import tell
-from gwa_attrib.cli.run_verbs import compact, groups, inspect, rank, stop
-from gwa_attrib.cli.verbs import Verbs
+from gwa_attrib.cli.run_verbs import compact, export, groups, inspect, rank, stop
 from gwa_attrib.display.text import printable
 from gwa_attrib.errors import GWAError
 

@@ -107,7 +107,7 @@ def _verdict(result: "AuditResult") -> Iterator[str]:
 
 def _say_skipped(result: "AuditResult") -> None:
     """On stderr, whatever is asked of stdout: a file that is left out in silence is lost."""
-    from gwa_attrib.datasets.skipped import sentences
+    from gwa_attrib.datasets.labeled import sentences
 
     damaged = [f"{one['file']}: {one['reason']}" for one in result.skipped if one["damaged"]]
     others = [f"{one['file']}: {one['reason']}" for one in result.skipped if not one["damaged"]]
