@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from gwa_attrib.errors import InputError
+from gwa_attrib.functional.tolerances import REDUCTION
 from gwa_attrib.hooks.forward import to_device
 
 Forward = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
@@ -15,7 +16,6 @@ Forward = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Of outputs ``[sample, ...]`` and targets: one value per sample, or their mean or sum."""
 TRIED = 4
-TOLERANCE = 1e-3
 
 
 def default_forward(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
@@ -124,7 +124,7 @@ def summed(loss: Loss, outputs: Tensor, targets: Tensor) -> Loss:
             raise _unknown(f"a result of shape {list(together.shape)} for {TRIED} samples")
         return lambda outputs, targets: loss(outputs, targets).sum()
     alone = torch.stack([loss(z[i : i + 1], y[i : i + 1]) for i in range(TRIED)])
-    scale = TOLERANCE * alone.abs().sum()
+    scale = REDUCTION * alone.abs().sum()
     if (together - alone.sum()).abs() <= scale:
         return loss
     if (together - alone.mean()).abs() <= scale / TRIED:

@@ -11,6 +11,7 @@ from gwa_attrib.attribution.data import Forward, Loss
 from gwa_attrib.attribution.sample_gradients import Block, Outer, SampleGradients
 from gwa_attrib.gradients import make_capture
 from gwa_attrib.gradients.autograd.shared_weights import SharedUse, gradient_of_uses
+from gwa_attrib.gradients.capture import Listening
 from gwa_attrib.gradients.rules.linear import gradient as linear_gradient
 from gwa_attrib.gradients.rules.rule import Gradients
 from gwa_attrib.gradients.self_check import Inputs, check
@@ -50,17 +51,13 @@ class PerSample:
     @contextmanager
     def _backward(self, batch: Any, loss: Loss | None, *, forms: bool) -> Iterator[int]:
         """With a batch gone backward; gives its size."""
-        capture = self.capture
-        with capture, torch.enable_grad():
-            capture.always, capture.paused, capture.forms_gradients = True, False, forms
-            try:
-                outputs, targets = self._forward(self._model, batch)
-                total = (loss or self._loss)(outputs, targets)
-                capture.begin(len(outputs), total.grad_fn)
-                capture.run_backward(total)
-                yield len(outputs)
-            finally:
-                capture.always, capture.forms_gradients = False, False
+        capture, listening = self.capture, Listening.GRADIENTS if forms else Listening.EVERY_PASS
+        with capture, capture.while_listening(listening), torch.enable_grad():
+            outputs, targets = self._forward(self._model, batch)
+            total = (loss or self._loss)(outputs, targets)
+            capture.begin(len(outputs), total.grad_fn)
+            capture.run_backward(total)
+            yield len(outputs)
 
     def gradients(self, batch: Any, loss: Loss | None = None) -> SampleGradients:
         """Of each sample's loss; `loss` instead of the task's, summed over samples."""

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gwa_attrib.functional.targets import full_precision, residual
+from gwa_attrib.functional.tolerances import HALF_TYPES
 
 
 class HeadGradient(NamedTuple):
@@ -39,7 +40,7 @@ def head_gradient(
     Exact when ``logits = features @ weight.T + bias`` (`linear_deviation` measures it). Half precision inputs are
     taken up to float32; nothing is divided by the batch size.
     """
-    half = logits.dtype in (torch.bfloat16, torch.float16)
+    half = logits.dtype in HALF_TYPES
     features, logits, weight = full_precision(features), full_precision(logits), full_precision(weight)
     # z - b of rounded logits is rounding error where the bias is large.
     without_bias = features @ weight.T if half else logits - (0.0 if bias is None else full_precision(bias))

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gwa_attrib.functional.tolerances import COMMON_FACTOR, DIRECTION, FACTOR_ROUNDING, HALF_TYPES
+
 
 class GroupGradient(NamedTuple):
     """Of each sample's gradient with respect to each group of parameters."""
@@ -47,10 +49,6 @@ def group_gradient(
     return GroupGradient(alignment, dot, torch.where(norm.isfinite(), norm / scale.abs(), torch.nan))
 
 
-DIRECTION_TOLERANCE = 1e-2
-HALF_PRECISION_TOLERANCE = 1e-1
-
-
 def sample_scales(
     expected: Float[Tensor, "sample class"], found: Float[Tensor, "sample class"]
 ) -> Float[Tensor, " sample"]:
@@ -59,13 +57,13 @@ def sample_scales(
     The same for all (least squares over the batch) but for samples that the loss weights. NaN where `found` does not
     point along `expected`: where the model is sure, autograd's ``softmax(z) - y`` is rounding, and so is all below it.
     """
-    half = found.dtype in (torch.bfloat16, torch.float16)
+    half = found.dtype in HALF_TYPES
     found = found.to(expected.dtype)
     own = (found * expected).sum(dim=1) / expected.square().sum(dim=1)
     common = (found * expected).sum() / expected.square().sum()
     size = torch.linalg.vector_norm(expected, dim=1)
     unit = expected / size.unsqueeze(1)
     distance = torch.linalg.vector_norm(found / torch.linalg.vector_norm(found, dim=1, keepdim=True) - unit, dim=1)
-    rounding = 1e-2 if half else 1e-5 + 1e-6 / size  # of `own`; a weight that differs by more is a weight
+    rounding = COMMON_FACTOR.half if half else COMMON_FACTOR.full + FACTOR_ROUNDING / size
     scale = torch.where((own / common - 1.0).abs() <= rounding, common, own)
-    return torch.where(distance < (HALF_PRECISION_TOLERANCE if half else DIRECTION_TOLERANCE), scale, torch.nan)
+    return torch.where(distance < DIRECTION.at(half), scale, torch.nan)

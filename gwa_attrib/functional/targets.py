@@ -7,12 +7,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gwa_attrib.functional.tolerances import HALF_TYPES
+
 Targets = Int[Tensor, " sample"] | Float[Tensor, "sample class"]
 
 
 def full_precision(x: Tensor) -> Tensor:
     """bfloat16 and float16 as float32; float32 and float64 as they are."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    return x.float() if x.dtype in HALF_TYPES else x
 
 
 def target_distribution(

@@ -16,6 +16,7 @@ from torch.autograd import Variable
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.errors import LayerMismatchError, StepOrderError
+from gwa_attrib.functional.tolerances import HALF_TYPES, TOTALS, ZERO_BY_NATURE
 from gwa_attrib.gradients.autograd.graph import mixed_parameters, parents_of
 from gwa_attrib.gradients.autograd.shared_tensors import SharedTensors
 from gwa_attrib.gradients.autograd.shared_weights import SharedUse, gradient_of_uses, part_of_uses
@@ -25,9 +26,6 @@ from gwa_attrib.gradients.layout import Known, Layout, call_name, no_layout
 from gwa_attrib.gradients.plan import Plan
 from gwa_attrib.gradients.rules.rule import Gradients, Operands, Part, parts_of
 from gwa_attrib.gradients.use import LayerUse, second_gradient
-
-TOLERANCE = 1e-3
-HALF_PRECISION_TOLERANCE = 5e-2
 
 
 class Totals:
@@ -61,12 +59,12 @@ class Totals:
         """
         sizes = {name: self._size(name, parts[name]) for name in self._products if name in parts}
         # Of a gradient that is zero by its nature (a bias before a norm) only rounding is left: it counts as nothing.
-        floor = 1e-3 * torch.stack(list(sizes.values())).amax() if sizes else 0.0
+        floor = ZERO_BY_NATURE * torch.stack(list(sizes.values())).amax() if sizes else 0.0
         gaps = [
             _gap(product, parts.get(name), sizes.get(name, product.new_zeros(())) + floor)
             for name, product in self._products.items()
         ]
-        tolerance = HALF_PRECISION_TOLERANCE if self.half else TOLERANCE
+        tolerance = TOTALS.at(self.half)
         for name, gap in zip(self._products, torch.stack(gaps).tolist() if gaps else (), strict=True):
             if gap > tolerance:
                 raise LayerMismatchError(
@@ -174,7 +172,7 @@ class BackwardPass:
         if layout is Layout.SHARED:
             return {}
         self._known.learn(use.key, layout, self.samples)
-        if self._totals is not None and grad.dtype in (torch.bfloat16, torch.float16):
+        if self._totals is not None and grad.dtype in HALF_TYPES:
             self._totals.half = True
         return self._measure(use, use.operands(self.samples, layout, grad, x, x_grad), summed=x is not None)
 

@@ -6,7 +6,9 @@ with a rule used are looked up in the autograd graph.
 """
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
 from types import TracebackType
 from typing import Any
 
@@ -27,6 +29,27 @@ from gwa_attrib.gradients.use import INPUT_OF, LayerUse, own_value, second_gradi
 from gwa_attrib.hooks.hook import Hook, untraced
 
 
+class Listening(Enum):
+    """What a capture does with the passes that go through the model; one at a time."""
+
+    OFF = "outside of the `with` block: no hook is there"
+    PAUSED = "the hooks let every pass go by"
+    TRAINING = "passes of training are measured"
+    EVERY_PASS = "passes in evaluation mode are measured too: for the check"
+    FORWARD_ONLY = "forward passes of every kind are watched, and their gradients pass unheard"
+    GRADIENTS = "of every pass what `take_gradients` needs is kept, instead of products and norms"
+
+    @property
+    def watches(self) -> bool:
+        """Whether forward passes are noted."""
+        return self not in (Listening.OFF, Listening.PAUSED)
+
+    @property
+    def hears(self) -> bool:
+        """Whether gradients are taken in."""
+        return self.watches and self is not Listening.FORWARD_ONLY
+
+
 class LayerCapture:
     """Watches the layers of a plan inside a ``with`` block; afterwards the model is as it was."""
 
@@ -34,20 +57,13 @@ class LayerCapture:
         self._model, self.plan = model, plan
         self.known = Known()
         """Where the samples are in the input of each layer, as far as it is known."""
-        self.always = False
-        """Capture in evaluation mode too: for the check."""
-        self.paused = False
-        self.deaf = False
-        """Let gradients pass unheard; forward passes are watched as ever."""
+        self.listening = Listening.OFF
         self.swaps = True
         """Let the weight gradients of convolutions come from their per-sample gradients."""
         self.trains: Callable[[], bool] = lambda: model.training
         """Whether a forward pass now is one of training."""
-        self.forms_gradients = False
-        """Keep what `take_gradients` needs instead of computing products and norms at once."""
         self.by_others: frozenset[str] = frozenset()
         """Layers that a subclass measures in another way."""
-        self._active = False
         self._handles: list[RemovableHandle] = []
         self._batch_norms = BatchNorms(model, plan)
         self._pass: BackwardPass | None = None
@@ -55,7 +71,7 @@ class LayerCapture:
         self._ran_elsewhere: set[str] = set()
 
     def __enter__(self) -> "LayerCapture":
-        self._active = True
+        self.listening = Listening.TRAINING
         for name, module in self.plan.layers.items():
             self._handles.append(module.register_forward_hook(self._hook(name), prepend=True, with_kwargs=True))
         self._handles += self._batch_norms.watch(lambda: self._counts())
@@ -65,7 +81,7 @@ class LayerCapture:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._active = False
+        self.listening = Listening.OFF
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -78,8 +94,19 @@ class LayerCapture:
             groups = (parameter for group in optimizer.param_groups for parameter in group["params"])
             self._pass.stepped |= any(id(parameter) in mine for parameter in groups)
 
+    @contextmanager
+    def while_listening(self, listening: Listening) -> Iterator[None]:
+        """Listen in another way inside the block, and as before afterwards."""
+        before, self.listening = self.listening, listening
+        try:
+            yield
+        finally:
+            self.listening = before
+
     def _counts(self) -> bool:
-        return not self.paused and torch.is_grad_enabled() and (self.always or self.trains())
+        if not (self.listening.watches and torch.is_grad_enabled()):
+            return False
+        return self.listening is not Listening.TRAINING or self.trains()
 
     def _hook(self, name: str) -> Hook:
         def went_forward(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
@@ -144,9 +171,9 @@ class LayerCapture:
             BatchMixingError: a batch norm in training mode mixed the samples of a layer.
             LayerError: a parameter meets the samples in an operation that is not understood.
         """
-        if not self._active or self.paused or self._pass is not None:
+        if not self.listening.watches or self._pass is not None:
             return
-        self._pass = BackwardPass(self.plan, self.known, samples, gradients=self.forms_gradients)
+        self._pass = BackwardPass(self.plan, self.known, samples, gradients=self.listening is Listening.GRADIENTS)
         alive = [use for use in (ref() for ref in self._uses) if use is not None]
         elsewhere = [name for layer in self._ran_elsewhere for name in self.plan.parameters_of(layer)]
         self._batch_norms.judge({use.name for use in alive} | self._ran_elsewhere)
@@ -155,7 +182,7 @@ class LayerCapture:
     def _came_back(
         self, use: LayerUse, grad: Tensor, x: Tensor | None = None, x_grad: Tensor | None = None
     ) -> Gradients:
-        if not self._active or self.paused or self.deaf:
+        if not self.listening.hears:
             return {}
         if self._pass is None and use.spent:
             raise second_gradient(use.name)
@@ -182,7 +209,7 @@ class LayerCapture:
             self._end_pass()
 
     def take_gradients(self) -> Gradients:
-        """The per-sample gradients themselves, ``[sample, *shape]``; needs `forms_gradients` during the backward pass.
+        """The per-sample gradients themselves, ``[sample, *shape]``; listening has been for `Listening.GRADIENTS`.
 
         In the units of `take`, and with its errors. Memory: samples times parameters.
         """

@@ -132,7 +132,7 @@ class OpacusCapture(LayerCapture):
 
     def consume(self, module: nn.Module) -> None:
         """Take the per-sample gradients of a layer as soon as Opacus has formed them, and drop them."""
-        if self._pass is None or self.paused:
+        if self._pass is None or not self.listening.watches:
             return
         samples = self._pass.samples
         names = {own: name for name, own in self.plan.parameters_of(self._names[module]).items()}
@@ -198,12 +198,12 @@ def _hooks_class(base: Any) -> Any:
             return iter(self._capture.modules)
 
         def capture_activations_hook(self, *args: Any, **kwargs: Any) -> None:
-            if not self._capture.paused:
+            if self._capture.listening.watches:
                 super().capture_activations_hook(*args, **kwargs)
 
         def capture_backprops_hook(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
             capture = self._capture
-            if not (capture.paused or capture.deaf) and getattr(module, "activations", None):
+            if capture.listening.hears and getattr(module, "activations", None):
                 super().capture_backprops_hook(module, *args, **kwargs)
                 capture.consume(module)
 

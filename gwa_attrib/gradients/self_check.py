@@ -20,7 +20,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.errors import GWAError, LayerError, LayerMismatchError
-from gwa_attrib.gradients.capture import LayerCapture
+from gwa_attrib.functional.tolerances import CAPTURED, HALF_TYPES, SAME_OUTPUT
+from gwa_attrib.gradients.capture import LayerCapture, Listening
 from gwa_attrib.gradients.layout import Layout
 from gwa_attrib.gradients.rules.normalization import BATCH_NORMS
 from gwa_attrib.gradients.single_samples import Deviation, Inputs, alone, batch_size, in_one_graph
@@ -28,8 +29,6 @@ from gwa_attrib.hooks.undisturbed import left_undisturbed
 
 __all__ = ["Deviation", "Inputs", "batch_size", "check", "tolerance"]
 
-TOLERANCE = 1e-2
-HALF_PRECISION_TOLERANCE = 1.5e-1
 SIZES = (3, 5, 7)
 """How many samples are taken. More than one size, and hint, is tried only where a layout was ambiguous."""
 HINTS = (None, Layout.SHARED, Layout.SECOND)
@@ -61,11 +60,8 @@ def check(model: nn.Module, capture: LayerCapture, inputs: Inputs) -> list[Devia
     capture.known.forget()
     if isinstance(first, LayerError):
         raise first
-    capture.paused = True
-    try:
+    with capture.while_listening(Listening.PAUSED):
         raise _mismatch(model, inputs, first or [])
-    finally:
-        capture.paused = False
 
 
 def _mismatch(model: nn.Module, inputs: Inputs, found: list[Deviation]) -> LayerMismatchError:
@@ -117,9 +113,9 @@ def _ways(
 
 def tolerance(model: nn.Module) -> float:
     """Looser where the model computes in half precision."""
-    half = any(p.dtype in (torch.bfloat16, torch.float16) for p in model.parameters())
+    half = any(p.dtype in HALF_TYPES for p in model.parameters())
     autocast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
-    return HALF_PRECISION_TOLERANCE if half or autocast else TOLERANCE
+    return CAPTURED.at(half or autocast)
 
 
 def mixing_module(model: nn.Module, inputs: Inputs, size: int) -> str | None:
@@ -171,6 +167,6 @@ def _note(name: str, seen: Seen, size: int) -> Callable[..., None]:
 def _same(some: list[Tensor], others: list[Tensor]) -> bool:
     """Up to the rounding of another order of sums."""
     return len(some) == len(others) and all(
-        a.shape == b.shape and bool(torch.isclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True).all())
+        a.shape == b.shape and bool(torch.isclose(a, b, **SAME_OUTPUT, equal_nan=True).all())
         for a, b in zip(some, others, strict=True)
     )

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from gwa_attrib.errors import LayerError, LayerMismatchError
-from gwa_attrib.gradients.capture import LayerCapture
+from gwa_attrib.functional.tolerances import ZERO_BY_NATURE
+from gwa_attrib.gradients.capture import LayerCapture, Listening
 from gwa_attrib.gradients.rules.normalization import BATCH_NORMS
 from gwa_attrib.gradients.rules.rule import Part
 from gwa_attrib.hooks.undisturbed import left_undisturbed
@@ -81,9 +82,9 @@ def in_one_graph(
         if len(_logits(output)) != samples:
             raise ValueError("the outputs are not [sample, ...]")
         parts = _captured(capture, _loss(output), samples, again=True)
-        capture.deaf = True
-        losses = [_loss(output, slice(i, i + 1)) for i in range(size)]
-        loop = [_products(_gradients(loss, parameters, again=True), parameters) for loss in losses]
+        with capture.while_listening(Listening.FORWARD_ONLY):
+            losses = [_loss(output, slice(i, i + 1)) for i in range(size)]
+            loop = [_products(_gradients(loss, parameters, again=True), parameters) for loss in losses]
     if not torch.tensor(loop).isfinite().all():
         raise ValueError("a sample's gradient overflows as the model trains")
     return _deviations(capture, loop, parts)
@@ -93,12 +94,11 @@ def alone(model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int) ->
     """The same against batches of one, in evaluation mode; the outputs may be in any order."""
     parameters = list(capture.plan.parameters.values())
     with _looked_at(model, capture, training=False):
-        capture.paused = True
         loop = []
-        for i in range(size):
-            args, kwargs = inputs.pick(slice(i, i + 1))
-            loop.append(_products(_gradients(_loss(model(*args, **kwargs)), parameters), parameters))
-        capture.paused = False
+        with capture.while_listening(Listening.PAUSED):
+            for i in range(size):
+                args, kwargs = inputs.pick(slice(i, i + 1))
+                loop.append(_products(_gradients(_loss(model(*args, **kwargs)), parameters), parameters))
         args, kwargs = inputs.pick(slice(0, size))
         parts = _captured(capture, _loss(model(*args, **kwargs)), size)
     return _deviations(capture, loop, parts)
@@ -112,12 +112,11 @@ def _looked_at(model: nn.Module, capture: LayerCapture, *, training: bool | None
             if isinstance(module, BATCH_NORMS):
                 module.training = False
         capture.ready_for_check()
-        capture.always, capture.paused, capture.deaf = True, False, False
-        try:
-            yield
-        finally:
-            capture.always, capture.paused, capture.deaf = False, False, False
-            capture.drop()
+        with capture.while_listening(Listening.EVERY_PASS):
+            try:
+                yield
+            finally:
+                capture.drop()
 
 
 def _captured(capture: LayerCapture, loss: Tensor, samples: int, *, again: bool = False) -> dict[str, Part]:
@@ -151,11 +150,11 @@ def _compare(names: list[str], expected: Tensor, found: Tensor, weights: Tensor)
     norm, norm_found = expected[..., 1].sqrt(), found[..., 1].clamp_min(0).sqrt()
     # A gradient that is zero by its nature holds rounding only: it is measured against the whole. So is the product of
     # weights that start near zero.
-    floor = 1e-3 * expected[..., 1].sum(dim=1, keepdim=True).sqrt()
+    floor = ZERO_BY_NATURE * expected[..., 1].sum(dim=1, keepdim=True).sqrt()
     size = torch.maximum(norm, floor).clamp_min(1e-30)
     of_norm = ((norm - norm_found).abs() / size).nan_to_num(torch.inf).amax(dim=0)
     scale = size * weights
-    scale = torch.maximum(scale, 1e-3 * scale.amax(dim=1, keepdim=True)).clamp_min(1e-30)
+    scale = torch.maximum(scale, ZERO_BY_NATURE * scale.amax(dim=1, keepdim=True)).clamp_min(1e-30)
     of_product = ((expected[..., 0] - found[..., 0]).abs() / scale).nan_to_num(torch.inf).amax(dim=0)
     return [Deviation(name, float(a), float(b)) for name, a, b in zip(names, of_norm, of_product, strict=True)]
 

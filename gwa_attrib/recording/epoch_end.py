@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -123,16 +123,8 @@ class ProbeRecording:
     @contextmanager
     def _paused(self) -> Iterator[None]:
         """What passes through the model now is no training."""
-        self._pause(True)
-        try:
+        with self._head.paused(), self._layers.paused() if self._layers is not None else nullcontext():
             yield
-        finally:
-            self._pause(False)
-
-    def _pause(self, paused: bool) -> None:
-        self._head.paused = paused
-        if self._layers is not None:
-            self._layers.paused = paused
 
     def _measured(self, name: str, loader: DataLoader[Any] | None, epoch: int, loss: CrossEntropy) -> dict[str, float]:
         chosen = self._probe.loader if loader is None else loader

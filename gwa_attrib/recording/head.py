@@ -4,7 +4,8 @@ A batch counts once it has gone forward in training mode with gradients enabled 
 `no_grad` passes and forwards whose loss was thrown away leave no trace. Beside them: how an optimizer moves the head.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -66,7 +67,7 @@ class HeadCapture:
         self._ready: list[HeadBatch] = []
         self._forwards = 0
         self._optimizer_steps = 0
-        self.paused = False
+        self.is_paused = False
         """While true, forward passes are none of training."""
         self.on_backward: Callable[[int, Any], None] | None = None
         """Told when a backward pass reaches the logits: the number of samples, and the node of the autograd graph."""
@@ -75,6 +76,15 @@ class HeadCapture:
     def name(self) -> str | None:
         """The head's name in the model; None as long as it is not known."""
         return next(iter(self._watched)) if len(self._watched) == 1 else None
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Whatever passes through the head inside the block is no training."""
+        self.is_paused = True
+        try:
+            yield
+        finally:
+            self.is_paused = False
 
     def trains(self) -> bool:
         """Whether the head is in training mode; before it is known, whether a linear layer is."""
@@ -106,7 +116,7 @@ class HeadCapture:
         """Take note of a forward pass, if it is one of training."""
         head = self._watched.get(name)
         if (
-            self.paused
+            self.is_paused
             or module is not head
             or not (head.training and torch.is_grad_enabled() and output.requires_grad)
         ):

@@ -11,11 +11,8 @@ from torch import Tensor
 from gwa_attrib.errors import HeadError, LossMismatchError
 from gwa_attrib.functional.alignment import linear_deviation
 from gwa_attrib.functional.targets import BatchLoss, full_precision, residual
+from gwa_attrib.functional.tolerances import DIRECTION, HALF_TYPES, HEAD_IS_LINEAR, SHORTEST_RESIDUAL, SHORTEST_SHARE
 from gwa_attrib.recording.head import HeadBatch
-
-LINEAR_TOLERANCE = 1e-3
-DIRECTION_TOLERANCE = 1e-2
-HALF_PRECISION_TOLERANCE = 1e-1
 
 
 def due(step: int, *, first_epoch: bool) -> bool:
@@ -33,7 +30,7 @@ def direction_deviation(
     """
     r, g = full_precision(expected), full_precision(grad).to(expected.dtype)
     norm_r, norm_g = r.norm(dim=1), g.norm(dim=1)
-    counts = (norm_r > 1e-4) & (norm_r > 1e-2 * norm_r.amax()) & (norm_g > 0) & norm_g.isfinite()
+    counts = (norm_r > SHORTEST_RESIDUAL) & (norm_r > SHORTEST_SHARE * norm_r.amax()) & (norm_g > 0) & norm_g.isfinite()
     distance = (r / norm_r.unsqueeze(1) - g / norm_g.unsqueeze(1)).norm(dim=1)
     return torch.where(counts, distance, 0.0).amax()
 
@@ -45,8 +42,8 @@ def measure(batch: HeadBatch, loss: BatchLoss) -> Float[Tensor, " 3"] | None:
     """
     if batch.logits_grad is None or not batch.logits.numel():
         return None
-    half = batch.logits.dtype in (torch.bfloat16, torch.float16)
-    tolerances = (HALF_PRECISION_TOLERANCE,) * 3 if half else (LINEAR_TOLERANCE, *(DIRECTION_TOLERANCE,) * 2)
+    half = batch.logits.dtype in HALF_TYPES
+    tolerances = (HEAD_IS_LINEAR.at(half), *(DIRECTION.at(half),) * 2)
     deviations = (
         linear_deviation(batch.features, batch.logits, batch.weight, batch.bias),
         direction_deviation(loss.residual, batch.logits_grad),

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
@@ -14,6 +15,7 @@ from gwa_attrib.errors import StepOrderError
 from gwa_attrib.functional.layer_alignment import sample_scales
 from gwa_attrib.functional.targets import BatchLoss
 from gwa_attrib.gradients import make_capture
+from gwa_attrib.gradients.capture import Listening
 from gwa_attrib.gradients.reading import read_groups
 from gwa_attrib.gradients.self_check import Inputs, batch_size, check
 from gwa_attrib.hooks.hook import Hook, untraced
@@ -59,25 +61,17 @@ class LayerRecording:
             self._handle.remove()
             self._handle = None
 
-    @property
-    def paused(self) -> bool:
-        """Whether what passes through the model is no training."""
-        return self._capture.paused
-
-    @paused.setter
-    def paused(self, paused: bool) -> None:
-        self._capture.paused = paused
+    def paused(self) -> AbstractContextManager[None]:
+        """Whatever passes through the model inside the block is no training."""
+        return self._capture.while_listening(Listening.PAUSED)
 
     def before_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Check the layers on the first batch that is trained on."""
-        if self._checked or self._head.paused or not (self._capture.trains() and torch.is_grad_enabled()):
+        if self._checked or self._head.is_paused or not (self._capture.trains() and torch.is_grad_enabled()):
             return
         samples = batch_size(args, kwargs, self.samples())
-        self._head.paused = True
-        try:
+        with self._head.paused():
             check(self._model, self._capture, Inputs(args, kwargs, samples))
-        finally:
-            self._head.paused = False
         self._checked = samples > 1  # a batch of one proves nothing
 
     def _went_backward(self, samples: int, node: Any) -> None:

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gwa_attrib.errors import LayerError
 from gwa_attrib.gradients import LayerCapture, make_plan
+from gwa_attrib.gradients.capture import Listening
 from gwa_attrib.gradients.layout import Layout
 
 SUITE = (
@@ -53,12 +54,12 @@ class Captured(nn.Module):
     def forward(self, *args: Any) -> Any:
         plan = make_plan(self._module, "all")
         capture = LayerCapture(self._module, plan)
-        capture.forms_gradients = True
         samples = self.batch_size(args[0], args)
         if not self.batch_first:
             capture.known.hint = Layout.SECOND
         self._module.train()
         capture.__enter__()
+        capture.listening = Listening.GRADIENTS
         out, *state = self._module(*args) if isinstance(self._module, DPLSTM) else (self._module(*args),)
         value = 1.0 * (out.data if isinstance(out, PackedSequence) else out)  # a node above all layers
         value.register_hook(lambda grad: self.begin(capture, samples))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gwa_attrib.errors import BatchMixingError, LayerMismatchError
 from gwa_attrib.gradients import LayerCapture, make_plan
+from gwa_attrib.gradients.capture import Listening
 from gwa_attrib.gradients.rules import linear
 from gwa_attrib.gradients.rules.rule import Operands, Parts
 from gwa_attrib.gradients.self_check import Deviation, Inputs, batch_size, check
@@ -57,7 +58,7 @@ def test_flags_buffers_random_state_and_gradients_are_as_before() -> None:
     gradients = {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
     with LayerCapture(model, make_plan(model, "all")) as capture:
         check(model, capture, Inputs((x,), {}, 5))
-        assert (capture.always, capture.paused) == (False, False)
+        assert capture.listening is Listening.TRAINING
     assert [module.training for module in model.modules()] == flags
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
@@ -78,7 +79,7 @@ def test_all_is_as_before_also_when_it_fails() -> None:
     with LayerCapture(model, make_plan(model, "all")) as capture:
         with pytest.raises(LayerMismatchError):
             check(model, capture, Inputs((x,), {}, 5))
-        assert (capture.always, capture.paused) == (False, False)
+        assert capture.listening is Listening.TRAINING
     assert all(module.training for module in model.modules())
     assert torch.equal(torch.get_rng_state(), random)
     assert all(p.grad is None for p in model.parameters())
