@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gwa_attrib.analyses import rank
-from gwa_attrib.datasets.again import read_again
-from gwa_attrib.datasets.same_samples import check_same_samples
+from gwa_attrib.datasets.again import check_same_samples, read_again
 from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.files.places import local
 from gwa_attrib.scores import Scores

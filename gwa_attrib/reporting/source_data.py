@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from gwa_attrib.datasets.again import read_again
+from gwa_attrib.datasets.again import check_same_samples, read_again
 from gwa_attrib.datasets.flip import BEFORE_FLIP
-from gwa_attrib.datasets.same_samples import check_same_samples
-from gwa_attrib.datasets.skipped import sentences
+from gwa_attrib.datasets.labeled import sentences
 from gwa_attrib.errors import InputError, MissingDependencyError, RunFormatError
 from gwa_attrib.evaluation import score_against, verified_labels
 from gwa_attrib.scores import Scores

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import gwa_attrib as gwa
-from gwa_attrib.datasets.skipped import NAMED, Skipped, ordered, sentences
+from gwa_attrib.datasets.labeled import NAMED, Skipped, ordered, sentences
 
 GOOD = 12
 

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gwa_attrib.datasets.labeled import LabeledData
+from gwa_attrib.datasets.labeled import LabeledData, Skipped, ordered
 from gwa_attrib.datasets.labels import class_labels
 from gwa_attrib.datasets.loading import choose_reader
 from gwa_attrib.datasets.messages import printable, storable
 from gwa_attrib.datasets.readers.image_file import OTHER_PICTURES, SUFFIXES
 from gwa_attrib.datasets.readers.image_set import read_images
 from gwa_attrib.datasets.readers.registry import Options, readers, refuse_columns
-from gwa_attrib.datasets.skipped import Skipped, ordered
 from gwa_attrib.errors import DataError
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import TensorDataset
 
 import gwa_attrib as gwa
 from gwa_attrib.datasets import LabeledData
-from gwa_attrib.datasets.same_samples import COMPARED, NOT_CHECKED, check_same_samples
+from gwa_attrib.datasets.again import COMPARED, NOT_CHECKED, check_same_samples
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
 from tests.small_runs import blobs, record_run
