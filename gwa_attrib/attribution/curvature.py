@@ -20,14 +20,14 @@ KINDS = ("gauss_newton", "hessian")
 
 
 def curvature_of(task: Task, kind: str) -> "HeadCurvature | ModelCurvature":
-    """Closed form for the head, in which the outputs are linear, so that both kinds are one; else backward passes."""
+    """Choose the closed form for the head, in which outputs are linear and both kinds are one; else backward passes."""
     if kind not in KINDS:
         raise InputError(expected=f"curvature={' or '.join(map(repr, KINDS))}", found=repr(kind), todo="Choose one.")
     return HeadCurvature(task) if task.layers == "head" else ModelCurvature(task, kind)
 
 
 def logit_hessians(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
-    """∇²_z of each sample's loss, ``[sample, class, class]``."""
+    """Return ∇²_z of each sample's loss, ``[sample, class, class]``."""
     with torch.enable_grad():
         z = outputs.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(task.loss(z, targets), z, create_graph=True)
@@ -38,7 +38,7 @@ def logit_hessians(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 class HeadCurvature:
-    """``H = mean_i ∇²_z ℓ_i ⊗ (h_i, 1)(h_i, 1)ᵀ``: features and logit Hessians of all samples are held."""
+    """The curvature ``H = mean_i ∇²_z ℓ_i ⊗ (h_i, 1)(h_i, 1)ᵀ`` of the head; all samples' terms are held."""
 
     def __init__(self, task: Task) -> None:
         head = task.head_layer
@@ -73,7 +73,7 @@ class HeadCurvature:
         self._step = task.batch_size
 
     def _matrix_of(self, v: Tensor) -> Tensor:
-        """``[vector, class, feature (+ 1)]`` of flat rows: weight, then bias."""
+        """Return ``[vector, class, feature (+ 1)]`` of flat rows: weight, then bias."""
         if not self._bias:
             return v.reshape(len(v), self.classes, -1)
         weight, bias = v[:, : -self.classes], v[:, -self.classes :]
@@ -97,7 +97,7 @@ class HeadCurvature:
         return self._flat(total / count).to(v.dtype)
 
     def matrix(self) -> Tensor:
-        """H itself, ``[size, size]``, float64.
+        """Form H itself, ``[size, size]``, float64.
 
         Raises:
             InputError: it would be too large.
@@ -116,7 +116,7 @@ class HeadCurvature:
 
 
 class ModelCurvature:
-    """By backward passes over the training samples: the Hessian, or its part that is never negative.
+    """The curvature by backward passes over the training samples: the Hessian, or its part that is never negative.
 
     Gauss-Newton: ``mean_i Jᵀ (∇²_z ℓ_i) J`` with the Jacobian J of the outputs z. It is the Hessian where the outputs
     are linear in the parameters, or where the training has reached residuals of zero (Martens 2020, 1412.1193).
@@ -165,7 +165,7 @@ class ModelCurvature:
         return torch.cat(result).to(v.dtype)
 
     def _backward(self, of: Tensor, rows: Tensor) -> Tensor:
-        """Flat gradients of ``⟨row, of⟩`` for each row, some at a time."""
+        """Return flat gradients of ``⟨row, of⟩`` for each row, some at a time."""
         found = []
         for part in torch.split(rows, TOGETHER):
             gradients = torch.autograd.grad(
@@ -175,7 +175,7 @@ class ModelCurvature:
         return torch.cat(found)
 
     def matrix(self) -> Tensor:
-        """Itself, by one product for each parameter, float64.
+        """Form the curvature by one product for each parameter, float64.
 
         Raises:
             InputError: it would be too large.
@@ -197,7 +197,7 @@ def _refuse_many(samples: int, classes: int) -> None:
 
 
 def refuse_large(size: int) -> None:
-    """A matrix of so many rows is not formed.
+    """Refuse to form a matrix of so many rows.
 
     Raises:
         InputError: it would be too large.

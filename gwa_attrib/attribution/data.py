@@ -14,12 +14,12 @@ from gwa_attrib.hooks.forward import to_device
 Forward = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
 """Runs the model on a batch; gives its outputs, ``[sample, ...]``, and the targets."""
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""Of outputs ``[sample, ...]`` and targets: one value per sample, or their mean or sum."""
+"""The loss of outputs ``[sample, ...]`` and targets: one value per sample, or their mean or sum."""
 TRIED = 4
 
 
 def default_forward(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
-    """Of batches ``(inputs, targets)``, and of dicts whose "labels" are the targets and whose rest are keywords.
+    """Run the model on ``(inputs, targets)``, or on the rest of a dict with "labels"; return outputs and targets.
 
     Raises:
         InputError: another kind of batch, or a model that returns no tensor of outputs.
@@ -47,7 +47,7 @@ def default_forward(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
 
 
 def finite(forward: Forward) -> Forward:
-    """`forward`, refusing outputs that are NaN or infinite: they would spread to the values of other samples."""
+    """Wrap `forward` to refuse NaN and infinite outputs, which would spread to the values of other samples."""
 
     def checked(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         outputs, targets = forward(model, batch)
@@ -84,7 +84,7 @@ class Samples:
         return self.size
 
     def batches(self, device: torch.device) -> Iterator[Any]:
-        """In order, on a device."""
+        """Yield the batches in order, on a device."""
         for batch in self.loader:
             yield to_device(batch, device)
 
@@ -108,7 +108,7 @@ def _dataset(source: Any, role: str) -> Dataset[Any]:
 
 
 def summed(loss: Loss, outputs: Tensor, targets: Tensor) -> Loss:
-    """`loss` turned into a sum over samples; its reduction is found by trying it on a few of these targets.
+    """Turn `loss` into a sum over samples; its reduction is found by trying it on a few of these targets.
 
     Raises:
         InputError: it is neither a mean, nor a sum, nor one value per sample.

@@ -28,7 +28,7 @@ def attribute(
     seed: int = 0,
     **options: Any,
 ) -> Scores:
-    """How much training on each sample helped the model with each query.
+    """Score how much training on each sample helped the model with each query.
 
     Example::
 
@@ -79,7 +79,7 @@ def self_influence(
     seed: int = 0,
     **options: Any,
 ) -> Scores:
-    """How much each training sample helped with itself alone: high for samples that had to be learnt by heart.
+    """Score how much each training sample helped with itself alone: high for samples that had to be learnt by heart.
 
     For the arguments and errors see `attribute`.
 
@@ -96,7 +96,7 @@ def self_influence(
 
 
 def _known(method: str, options: dict[str, Any]) -> Entry:
-    """The attributor of that name, which knows these options; before any work is done."""
+    """Return the attributor of that name, which knows these options; before any work is done."""
     entry = attributors[method]
     known = options_of(entry.function)
     unknown = sorted(set(options) - set(known))

@@ -20,7 +20,7 @@ from gwa_attrib.errors import InputError, LayerError
 from gwa_attrib.gradients.autograd.shared_weights import SharedUse
 
 DAMPING = 0.1
-"""Of the mean eigenvalue of each layer."""
+"""The share of the mean eigenvalue of each layer that is added."""
 FISHERS = ("true", "empirical")
 
 
@@ -32,14 +32,14 @@ class KroneckerBasis:
     of_inputs: Float[Tensor, "feature feature"]
 
     def to(self, dtype: torch.dtype) -> "KroneckerBasis":
-        """The same basis in another precision."""
+        """Return the same basis in another precision."""
         return KroneckerBasis(self.of_outputs.to(dtype), self.of_inputs.to(dtype))
 
 
 def kronecker_basis(
     outputs: Float[Tensor, "output output"], inputs: Float[Tensor, "feature feature"]
 ) -> KroneckerBasis:
-    """The eigenvectors of the two second moments of a layer."""
+    """Return the eigenvectors of the two second moments of a layer."""
     return KroneckerBasis(torch.linalg.eigh(outputs).eigenvectors, torch.linalg.eigh(inputs).eigenvectors)
 
 
@@ -54,9 +54,9 @@ def ekfac_attributor(task: Task, *, damping: float | None = None, fisher: str = 
 
 
 class Ekfac:
-    """``Σ_layers ⟨G_i, G_q⟩`` in the eigenbasis, each entry divided by its damped eigenvalue; means over checkpoints.
+    """The products ``Σ_layers ⟨G_i, G_q⟩`` in the eigenbasis, each entry divided by its damped eigenvalue.
 
-    Inputs and output gradients are turned into the basis before their products are formed.
+    Means over checkpoints. Inputs and output gradients are turned into the basis before their products are formed.
     """
 
     def __init__(self, task: Task, damping: float | None, fisher: str) -> None:
@@ -92,7 +92,7 @@ class Ekfac:
         return result / task.number_of_checkpoints
 
     def _rows(self, batch: Any, loss: Loss | None) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Of each layer: inputs ``[sample, position, feature (+ 1)]`` and output gradients."""
+        """Yield inputs ``[sample, position, feature (+ 1)]`` and output gradients of each layer."""
         uses, _, _ = self._task.per_sample.uses(batch, loss)
         for layer, (weight, bias) in self._layers.items():
             a, delta = rows_of(uses[weight])
@@ -101,7 +101,7 @@ class Ekfac:
     def _turned(
         self, bases: Mapping[str, KroneckerBasis], batch: Any, loss: Loss | None = None
     ) -> Iterator[tuple[str, Tensor]]:
-        """Per-sample gradients in the basis, ``[sample, output, feature (+ 1)]``, one layer after the other."""
+        """Yield per-sample gradients in the basis, ``[sample, output, feature (+ 1)]``, one layer after the other."""
         for layer, a, delta in self._rows(batch, loss):
             basis = bases[layer]
             yield layer, torch.bmm((delta @ basis.of_outputs).transpose(1, 2), a @ basis.of_inputs)
@@ -118,7 +118,7 @@ class Ekfac:
         return {layer: kronecker_basis(*both).to(dtype) for layer, both in moments.items()}
 
     def _damped(self, bases: Mapping[str, KroneckerBasis]) -> dict[str, Tensor]:
-        """Eigenvalues plus damping, from the same draws as the factors."""
+        """Return eigenvalues plus damping, from the same draws as the factors."""
         totals: dict[str, Tensor] = {}
         loss, task = self._loss(), self._task
         for _, batch in task.passes(task.train, "eigenvalues"):
@@ -133,7 +133,7 @@ class Ekfac:
         }
 
     def _loss(self) -> Loss | None:
-        """Of labels drawn from the prediction, the same ones each time it is made; None for the task's own."""
+        """Make the loss of labels drawn from the prediction, the same ones each time; None for the task's own."""
         if self._fisher == "empirical":
             return None
         generator = torch.Generator().manual_seed(self._task.seed)
@@ -152,7 +152,7 @@ def _second_moment(rows: Tensor) -> Tensor:
 
 
 def rows_of(uses: list[SharedUse]) -> tuple[Tensor, Tensor]:
-    """Inputs ``[sample, position, feature]`` and output gradients of a layer, the positions of all its uses."""
+    """Return inputs ``[sample, position, feature]`` and output gradients of a layer, the positions of all its uses."""
     if len(uses) > 1:
         parts = [rows_of([use]) for use in uses]
         return torch.cat([a for a, _ in parts], dim=1), torch.cat([delta for _, delta in parts], dim=1)
@@ -166,7 +166,7 @@ def rows_of(uses: list[SharedUse]) -> tuple[Tensor, Tensor]:
 
 
 def layers_of(task: Task) -> dict[str, tuple[str, bool]]:
-    """Of every layer: the name of its weight, and whether its bias counts too.
+    """Map every layer to the name of its weight, and whether its bias counts too.
 
     Raises:
         LayerError: one is neither linear nor a plain convolution.
@@ -188,7 +188,7 @@ def layers_of(task: Task) -> dict[str, tuple[str, bool]]:
 
 
 def covers(module: nn.Module) -> bool:
-    """Whether the layer is a linear map of patches."""
+    """Tell whether the layer is a linear map of patches."""
     if isinstance(module, nn.Conv2d):
         return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
     return isinstance(module, nn.Linear)

@@ -17,7 +17,7 @@ QUERY_BYTES = 1 << 30
 
 
 class GradientProducts:
-    """``Σ_t η_t ⟨g_i, g_q⟩`` over checkpoints t; normalised to cosines if asked for."""
+    """The products ``Σ_t η_t ⟨g_i, g_q⟩`` over checkpoints t; normalised to cosines if asked for."""
 
     def __init__(self, task: Task, weights: list[float], *, cosine: bool = False) -> None:
         self._task, self._weights, self._cosine = task, weights, cosine
@@ -37,7 +37,7 @@ class GradientProducts:
         return result
 
     def _query_blocks(self, samples: Samples) -> Iterator[tuple[slice, SampleGradients]]:
-        """Gradients of the queries, as many at a time as fit."""
+        """Yield the gradients of the queries, as many at a time as fit."""
         held: list[SampleGradients] = []
         first = end = 0
         for rows, batch in self._task.passes(samples, "query gradients"):
@@ -61,7 +61,7 @@ class GradientProducts:
 
 
 def _cosines(products: Tensor, of_train: Tensor, of_query: Tensor) -> Tensor:
-    """NaN where a gradient is zero."""
+    """Return cosines; NaN where a gradient is zero."""
     return products / (of_train.unsqueeze(1) * of_query.unsqueeze(0))
 
 

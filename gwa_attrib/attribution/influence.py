@@ -23,11 +23,11 @@ Inverse = Callable[[Tensor], Tensor]
 """Each row times the inverse of the damped curvature, ``[vector, size] -> [vector, size]``."""
 Fit = Callable[[Task], Inverse]
 DAMPING = 0.1
-"""Of the mean diagonal of the curvature, unless the user says otherwise (Grosse et al. 2023, 2308.03296)."""
+"""The share of the mean diagonal of the curvature that is added by default (Grosse et al. 2023, 2308.03296)."""
 
 
 class InverseProducts:
-    """Of influence functions (Koh, Liang 2017, 1703.04730), however the inverse is found.
+    """The products of influence functions (Koh, Liang 2017, 1703.04730), however the inverse is found.
 
     The values are those of a mean curvature: removing a sample from n changes the loss of the query by about the value
     divided by n. With several checkpoints it is the mean over them.
@@ -59,7 +59,7 @@ class InverseProducts:
 
 
 def _flat(task: Task, samples: Any, what: str) -> Iterator[tuple[slice, Tensor]]:
-    """Gradients of consecutive samples, of several batches if they fit: an inverse may cost a pass over the data."""
+    """Yield gradients of consecutive samples, of several batches if they fit: an inverse may cost a pass over all."""
     held: list[Tensor] = []
     start = 0
     for _, batch in task.passes(samples, what):
@@ -82,13 +82,13 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def mean_squared_gradient(task: Task) -> float:
-    """Of an entry of the gradients of the training samples: the mean diagonal of the empirical Fisher matrix."""
+    """Return the mean square of an entry of the training gradients: the empirical Fisher matrix's mean diagonal."""
     total = sum(float(task.per_sample.squared_norms(batch).sum()) for _, batch in task.passes(task.train, "damping"))
     return total / len(task.train) / task.per_sample.size
 
 
 def default_damping(task: Task, damping: float | None) -> float:
-    """The user's, or a tenth of `mean_squared_gradient`."""
+    """Return the user's damping, or a tenth of `mean_squared_gradient`."""
     return DAMPING * mean_squared_gradient(task) if damping is None else damping
 
 

@@ -20,14 +20,14 @@ QUERIES = 256
 
 
 class HeadData(NamedTuple):
-    """float64 features ``[sample, feature]`` and integer labels."""
+    """The data of a head: float64 features ``[sample, feature]`` and integer labels."""
 
     features: Tensor
     labels: Tensor
 
 
 def head_data(task: Task, samples: Samples, what: str) -> HeadData:
-    """Input of the layer that runs last, one row a sample.
+    """Collect the input of the layer that runs last, one row a sample.
 
     Raises:
         HeadError: there is no such layer, or it sees something else.
@@ -60,7 +60,7 @@ def representer(task: Task, *, penalty: float = 1e-3) -> "Representer":
 
 
 class Representer:
-    """``α_i[y_q] (h_i · h_q)`` with ``α_i = -(1/2λn) ∂ℓ_i/∂z``."""
+    """The values ``α_i[y_q] (h_i · h_q)`` with ``α_i = -(1/2λn) ∂ℓ_i/∂z``."""
 
     def __init__(self, task: Task, penalty: float) -> None:
         if not penalty > 0:
@@ -82,7 +82,7 @@ class Representer:
 
 
 def fit_head(data: HeadData, penalty: float, classes: int) -> Tensor:
-    """``[class, feature]`` at the minimum of ``mean cross-entropy + penalty ‖W‖²``."""
+    """Fit ``[class, feature]`` to the minimum of ``mean cross-entropy + penalty ‖W‖²``."""
     weight = torch.zeros(classes, data.features.shape[1], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [weight], max_iter=ITERATIONS, tolerance_grad=1e-10, tolerance_change=1e-14, line_search_fn="strong_wolfe"
@@ -117,7 +117,7 @@ def knn_shapley_attributor(task: Task, *, neighbours: int = 10) -> "KnnShapley":
 
 
 class KnnShapley:
-    """By Euclidean distance of features."""
+    """The Shapley values by Euclidean distance of features."""
 
     def __init__(self, task: Task, neighbours: int) -> None:
         if neighbours < 1:
@@ -145,7 +145,7 @@ class KnnShapley:
         return total / (len(total) - 1)
 
     def _without_own(self, distances: Tensor, part: Tensor) -> Tensor:
-        """Sum of the values for the queries `part`, each of which comes last in its own column."""
+        """Sum the values for the queries `part`, each of which comes last in its own column."""
         order = torch.argsort(distances, dim=0, stable=True)
         others = order[:-1]
         values = shapley_of_votes(self._train.labels[others] == self._train.labels[part].unsqueeze(0), self._neighbours)
@@ -159,7 +159,7 @@ def random(task: Task) -> "Random":
 
 
 class Random:
-    """Uniform in [0, 1)."""
+    """The values of chance, uniform in [0, 1)."""
 
     def __init__(self, task: Task) -> None:
         self._task = task

@@ -19,7 +19,7 @@ from gwa_attrib.hooks.forward import calls_of
 
 
 class PerSample:
-    """Of a model in evaluation mode.
+    """The per-sample gradients of a model in evaluation mode.
 
     Args:
         batch: One batch, on which what is captured is compared with a loop over single samples.
@@ -32,7 +32,7 @@ class PerSample:
         self._model, self._loss, self._forward = model, loss, forward
         self.capture = make_capture(model, layers)
         self.parameters: Mapping[str, nn.Parameter] = self.capture.plan.parameters
-        """By name, in the order of the flat vector."""
+        """The parameters by name, in the order of the flat vector."""
         self._check(batch)
 
     @property
@@ -41,7 +41,7 @@ class PerSample:
         return sum(parameter.numel() for parameter in self.parameters.values())
 
     def _check(self, batch: Any) -> None:
-        """Over the arguments that `forward` passes to the model."""
+        """Check the capture over the arguments that `forward` passes to the model."""
         with torch.no_grad(), calls_of(self._model) as calls:
             outputs, _ = self._forward(self._model, batch)
         args, kwargs = calls[-1]
@@ -50,7 +50,7 @@ class PerSample:
 
     @contextmanager
     def _backward(self, batch: Any, loss: Loss | None, *, forms: bool) -> Iterator[int]:
-        """With a batch gone backward; gives its size."""
+        """Let a batch go backward, and give its size."""
         capture, listening = self.capture, Listening.GRADIENTS if forms else Listening.EVERY_PASS
         with capture, capture.while_listening(listening), torch.enable_grad():
             outputs, targets = self._forward(self._model, batch)
@@ -60,7 +60,7 @@ class PerSample:
             yield len(outputs)
 
     def gradients(self, batch: Any, loss: Loss | None = None) -> SampleGradients:
-        """Of each sample's loss; `loss` instead of the task's, summed over samples."""
+        """Return the gradients of each sample's loss; `loss` instead of the task's, summed over samples."""
         uses, formed, samples = self.uses(batch, loss)
         blocks: dict[str, Block] = {}
         once: dict[int, Gradients] = {}
@@ -74,12 +74,12 @@ class PerSample:
         return SampleGradients(blocks, samples)
 
     def uses(self, batch: Any, loss: Loss | None = None) -> tuple[dict[str, list[SharedUse]], Gradients, int]:
-        """Input and output gradient of each use of a layer, by parameter; other gradients; number of samples."""
+        """Return input and output gradient of each use of a layer, by parameter; other gradients; number of samples."""
         with self._backward(batch, loss, forms=True) as samples:
             return *self.capture.take_uses(), samples
 
     def squared_norms(self, batch: Any) -> Tensor:
-        """‖g_i‖² of the whole vector, ``[sample]``, with no gradient formed where there is a cheaper way."""
+        """Return ‖g_i‖² of the whole vector, ``[sample]``, with no gradient formed where there is a cheaper way."""
         with self._backward(batch, None, forms=False) as samples:
             parts = self.capture.take()
         zero = torch.zeros(samples, device=next(iter(self.parameters.values())).device)
@@ -87,7 +87,7 @@ class PerSample:
 
 
 def _block(uses: Sequence[SharedUse], samples: int, once: dict[int, Gradients]) -> Block:
-    """Of one parameter; `once` keeps what a layer forms for several of its parameters."""
+    """Return the block of one parameter; `once` keeps what a layer forms for several of its parameters."""
     if len(uses) > 1:
         return gradient_of_uses(uses, slice(0, samples))
     rule, module, name, operands = uses[0]

@@ -18,11 +18,11 @@ class Attributor(Protocol):
     """
 
     def pairs(self, query: Any) -> Tensor:
-        """``[train, query]``; negative is harmful."""
+        """Return the values ``[train, query]``; negative is harmful."""
         ...
 
     def self_influence(self) -> Tensor:
-        """``[train]``: the value of each pair (sample, sample); high is suspicious."""
+        """Return the value of each pair (sample, sample), ``[train]``; high is suspicious."""
         ...
 
 
@@ -30,6 +30,6 @@ Fit = Callable[..., Attributor]
 
 
 def options_of(fit: Callable[..., Any]) -> tuple[str, ...]:
-    """Names of the options that a registered attributor takes."""
+    """List the options that a registered attributor takes."""
     parameters = signature(fit).parameters.values()
     return tuple(p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY)

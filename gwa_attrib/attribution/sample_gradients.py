@@ -12,11 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 CHUNK_BYTES = 1 << 28
-"""What is formed at a time, at most, unless one sample is larger."""
+"""The bytes that are formed at a time, at most, unless one sample is larger."""
 
 
 class Outer(NamedTuple):
-    """``δ xᵀ`` of each sample."""
+    """The gradient ``δ xᵀ`` of each sample, factored."""
 
     delta: Float[Tensor, "sample output"]
     x: Float[Tensor, "sample feature"]
@@ -26,11 +26,11 @@ class Outer(NamedTuple):
 
 
 Block = Outer | Tensor
-"""Of one parameter: factored, or formed ``[sample, *shape]``."""
+"""The gradients of one parameter: factored, or formed ``[sample, *shape]``."""
 
 
 class SampleGradients:
-    """Of `samples` samples; `blocks` by the name of the parameter, in the order of the flat vector."""
+    """The gradients of `samples` samples; `blocks` by parameter, in the order of the flat vector."""
 
     def __init__(self, blocks: Mapping[str, Block], samples: int) -> None:
         self.blocks, self.samples = dict(blocks), samples
@@ -45,39 +45,39 @@ class SampleGradients:
 
     @property
     def bytes(self) -> int:
-        """What it takes as it is."""
+        """The bytes that it takes as it is."""
         tensors = [t for block in self.blocks.values() for t in (block if isinstance(block, Outer) else (block,))]
         return sum(t.numel() * t.element_size() for t in tensors)
 
     def rows(self, part: slice | Tensor) -> "SampleGradients":
-        """Of some of the samples."""
+        """Return the gradients of some of the samples."""
         blocks = {name: _each(block, lambda t: t[part]) for name, block in self.blocks.items()}
         count = len(range(*part.indices(self.samples))) if isinstance(part, slice) else len(part)
         return SampleGradients(blocks, count)
 
     def flat(self) -> Float[Tensor, "sample parameter"]:
-        """Formed and side by side."""
+        """Form the gradients, side by side."""
         blocks = [block.formed() if isinstance(block, Outer) else block for block in self.blocks.values()]
         return torch.cat([block.reshape(self.samples, -1) for block in blocks], dim=1)
 
     def flat_parts(self) -> Iterator[tuple[slice, Float[Tensor, "part parameter"]]]:
-        """`flat`, a few samples at a time."""
+        """Yield `flat`, a few samples at a time."""
         step = max(1, CHUNK_BYTES // (8 * max(1, self.size)))
         for start in range(0, self.samples, step):
             part = slice(start, min(start + step, self.samples))
             yield part, self.rows(part).flat()
 
     def products(self, other: "SampleGradients") -> Float[Tensor, "sample other"]:
-        """⟨g_i, g_j⟩ of all pairs."""
+        """Return ⟨g_i, g_j⟩ of all pairs."""
         return sum((_products(self.blocks[name], other.blocks[name]) for name in self.blocks), start=torch.tensor(0.0))
 
     def squared_norms(self) -> Float[Tensor, " sample"]:
-        """‖g_i‖²."""
+        """Return ‖g_i‖² of each sample."""
         return torch.stack([_squared_norm(block) for block in self.blocks.values()]).sum(dim=0)
 
 
 def stacked(parts: Sequence[SampleGradients]) -> SampleGradients:
-    """The samples of all of them."""
+    """Join the gradients of several sets of samples."""
     first = parts[0]
     blocks = {name: _cat([part.blocks[name] for part in parts]) for name in first.blocks}
     return SampleGradients(blocks, sum(part.samples for part in parts))

@@ -1,4 +1,4 @@
-"""What is attributed: a trained model, its loss, its training samples, and the parameters that count."""
+"""The task of an attribution: a trained model, its loss, its training samples, and the parameters that count."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,12 +66,12 @@ class Task:
         self.head = ran[-1] if ran else None
         """Name of the linear layer that ran last; None if none ran."""
         self.loss: Loss = summed(loss, outputs, targets)
-        """Summed over samples."""
+        """The loss summed over samples."""
         self.per_sample = PerSample(self.model, self._chosen(), self.loss, self.forward, batch)
 
     @property
     def device(self) -> torch.device:
-        """Of the model."""
+        """The device of the model."""
         return next(self.model.parameters()).device
 
     @property
@@ -91,7 +91,7 @@ class Task:
         return module
 
     def _chosen(self) -> str | list[str]:
-        """The layers, as the capture names them; their parameters become trainable, and no others."""
+        """Choose the layers, as the capture names them; their parameters become trainable, and no others."""
         modules = dict(self.model.named_modules())
         if self.layers == "all":
             if not any(p.requires_grad for p in self.model.parameters()):
@@ -114,11 +114,11 @@ class Task:
         return "all" if names == [""] else names
 
     def samples(self, source: Any, role: str = "query") -> Samples:
-        """Queries, in batches of the task's size."""
+        """Return queries, in batches of the task's size."""
         return Samples(source, self.batch_size, role)
 
     def checkpoints(self) -> Iterator[int]:
-        """Number after number, with the model's weights set to that checkpoint; at the end they are the model's own."""
+        """Yield number after number, with the weights of that checkpoint in the model; its own at the end."""
         if self._checkpoints is None:
             yield 0
             return
@@ -142,11 +142,11 @@ class Task:
 
     @property
     def number_of_checkpoints(self) -> int:
-        """At least one."""
+        """The number of checkpoints, at least one."""
         return 1 if self._checkpoints is None else len(self._checkpoints)
 
     def passes(self, samples: Samples, what: str) -> Iterator[tuple[slice, Any]]:
-        """Batches with their places; progress is shown on a terminal."""
+        """Yield batches with their places; progress is shown on a terminal."""
         start = 0
         for batch in bar(samples.batches(self.device), what, total=len(samples.loader)):
             size = _batch_size(batch)

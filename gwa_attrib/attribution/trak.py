@@ -26,7 +26,7 @@ def trak_attributor(task: Task, *, dimensions: int = 512, damping: float = 0.0) 
 
 
 def margin_sum(outputs: Tensor, targets: Tensor) -> Tensor:
-    """``Σ log p/(1 - p)`` of the label's probability."""
+    """Return ``Σ log p/(1 - p)`` of the label's probability."""
     index = targets.long().unsqueeze(1)
     of_label = outputs.gather(1, index).squeeze(1)
     others = outputs.scatter(1, index, -torch.inf).logsumexp(dim=1)
@@ -55,7 +55,7 @@ class Projection:
 
 
 class Trak:
-    """Averages over checkpoints of ``Φ(ΦᵀΦ)⁻¹φ_q`` and of ``1 - p``, multiplied."""
+    """The averages over checkpoints of ``Φ(ΦᵀΦ)⁻¹φ_q`` and of ``1 - p``, multiplied."""
 
     def __init__(self, task: Task, dimensions: int, damping: float) -> None:
         if dimensions < 1 or damping < 0:
@@ -69,7 +69,7 @@ class Trak:
         self._project = Projection(size, dimensions, task.seed) if dimensions < size else None
 
     def _features(self, samples: Samples, what: str) -> tuple[Tensor, Tensor]:
-        """Projected gradients of the margin, and one minus the label's probability; float64."""
+        """Return projected gradients of the margin, and one minus the label's probability; float64."""
         features, doubts = [], []
         for _, batch in self._task.passes(samples, what):
             for _, flat in self._task.per_sample.gradients(batch, margin_sum).flat_parts():
@@ -81,7 +81,7 @@ class Trak:
         return torch.cat(features), torch.cat(doubts)
 
     def _inverse(self, features: Tensor) -> Tensor:
-        """Of the damped kernel; without damping its pseudo-inverse."""
+        """Invert the damped kernel; without damping by its pseudo-inverse."""
         kernel = features.T @ features
         kernel.diagonal().add_(self._damping * kernel.diagonal().mean())
         inverse: Tensor = torch.linalg.pinv(kernel, hermitian=True)

@@ -18,7 +18,7 @@ from gwa_attrib.functional.tolerances import HALF_TYPES
 
 
 class HeadGradient(NamedTuple):
-    """Of each sample's gradient with respect to the head's kernel (bias excluded)."""
+    """The signals of each sample's gradient with respect to the head's kernel (bias excluded)."""
 
     alignment: Float[Tensor, " sample"]
     """cos(-∂ℓ/∂W, W) in [-1, 1]; low is suspicious; NaN where the gradient or the weight is exactly zero."""
@@ -35,7 +35,7 @@ def head_gradient(
     weight: Float[Tensor, "class feature"],
     bias: Float[Tensor, " class"] | None = None,
 ) -> HeadGradient:
-    """Alignment, product with the weights, and norm of each sample's head gradient, from its residual.
+    """Return alignment, product with the weights, and norm of each sample's head gradient, from its residual.
 
     Exact when ``logits = features @ weight.T + bias`` (`linear_deviation` measures it). Half precision inputs are
     taken up to float32; nothing is divided by the batch size.
@@ -52,7 +52,7 @@ def head_gradient(
 
 
 def row_norm(x: Float[Tensor, "sample column"]) -> Float[Tensor, " sample"]:
-    """Euclidean norm of each row, also where its squares leave the range of the type; 0 for rows without columns."""
+    """Return the norm of each row, also where its squares leave the range of the type; 0 for rows without columns."""
     if not x.shape[1]:
         return x.new_zeros(x.shape[0])
     largest = x.abs().amax(dim=1)
@@ -71,7 +71,7 @@ def head_alignment(
     label_smoothing: float = 0.0,
     class_weight: Float[Tensor, " class"] | None = None,
 ) -> Float[Tensor, " sample"]:
-    """Cosine of each sample's negative loss gradient with the head's weights, in [-1, 1]; low is suspicious.
+    """Return the cosine of each sample's negative loss gradient with the head's weights; low is suspicious.
 
     Args:
         features: Input of the head, ``h``.
@@ -100,7 +100,7 @@ def linear_deviation(
     weight: Float[Tensor, "class feature"],
     bias: Float[Tensor, " class"] | None = None,
 ) -> Float[Tensor, ""]:
-    """How far the head is from ``z = W h + b``: largest deviation, relative to the largest logit. 0 is exact.
+    """Return how far the head is from ``z = W h + b``, relative to the largest logit. 0 is exact.
 
     About 1e-6 in float32 and 1e-2 in bfloat16 for a linear layer.
     """

@@ -45,7 +45,7 @@ class Moments:
         return self.excess_kurtosis >= RELIABLE_ABOVE
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Moments of the union of two disjoint sets."""
+        """Return the moments of the union of two disjoint sets."""
         if not self.n or not other.n:
             return self if self.n else other
         na, nb, n = self.n, other.n, self.n + other.n
@@ -59,7 +59,7 @@ class Moments:
 
 
 def moments(values: Float[Tensor, "..."]) -> Moments:
-    """Moments of the finite values, in float64 and two passes.
+    """Return the moments of the finite values, in float64 and two passes.
 
     >>> import torch
     >>> moments(torch.tensor([1.0, 2.0, 3.0, float("nan")]))
@@ -77,5 +77,5 @@ def moments(values: Float[Tensor, "..."]) -> Moments:
 
 
 def gwa(values: Float[Tensor, "..."]) -> float:
-    """Gradient-weight alignment of a set of alignments; NaN where all are equal. See `Moments.gwa_reliable`."""
+    """Return the GWA of a set of alignments; NaN where all are equal. See `Moments.gwa_reliable`."""
     return moments(values).gwa

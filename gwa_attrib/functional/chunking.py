@@ -11,7 +11,7 @@ DEVICE_ELEMENTS = 1 << 26
 
 
 def chunks(samples: int, elements: int, device: torch.device, *, most: int = 1 << 20) -> Iterator[slice]:
-    """Slices that cover `samples`, each forming about as many numbers as is good: `elements` for one sample.
+    """Yield slices that cover `samples`, each forming about as many numbers as is good: `elements` for one sample.
 
     `most` limits the samples of a slice on a CPU.
     """

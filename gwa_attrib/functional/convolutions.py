@@ -21,11 +21,11 @@ from gwa_attrib.functional.chunking import chunks
 from gwa_attrib.functional.outer_products import MEMORY_PRICE
 
 WRITING_PRICE = 70
-"""What one number of a per-sample kernel costs to write out and read back, in multiply-adds: measured on CPUs."""
+"""The cost of writing out one number of a per-sample kernel and reading it, in multiply-adds: measured on CPUs."""
 
 
 class Geometry(NamedTuple):
-    """How a convolution walks over its input; one entry per spatial dimension."""
+    """The way of a convolution over its input; one entry per spatial dimension."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -42,7 +42,7 @@ def kernel_gradient(
     delta: Float[Tensor, "sample image output *space_out"],
     geometry: Geometry,
 ) -> Float[Tensor, "sample ..."]:
-    """Gradient of each sample's loss with respect to the kernel, ``[sample, *kernel.shape]``; summed over `image`."""
+    """Form each sample's gradient of the kernel, ``[sample, *kernel.shape]``; summed over `image`."""
     n, images, c_in = x.shape[:3]
     c_out, dims = delta.shape[2], len(geometry.kernel)
     first, second = (c_in, c_out) if geometry.transposed else (c_out, c_in)
@@ -74,7 +74,7 @@ def kernel_squared_norm(
     delta: Float[Tensor, "sample output *space_out"],
     geometry: Geometry,
 ) -> Float[Tensor, " sample"]:
-    """Squared norm of each sample's kernel gradient through the Gram matrices of the positions.
+    """Return the squared norm of each sample's kernel gradient through the Gram matrices of the positions.
 
     One image a sample, no groups, not transposed; `x` already padded.
     """
@@ -93,7 +93,7 @@ def kernel_squared_norm(
 
 
 def _sum_of_shifts(pixel_gram: Tensor, positions: torch.Size, geometry: Geometry) -> Tensor:
-    """Gram matrix of the patches ``[sample, *positions, *positions]`` from that of the pixels."""
+    """Sum the Gram matrix of the patches ``[sample, *positions, *positions]`` from that of the pixels."""
     first, *others = windows(geometry, positions)
     if not others:
         return pixel_gram
@@ -104,13 +104,13 @@ def _sum_of_shifts(pixel_gram: Tensor, positions: torch.Size, geometry: Geometry
 
 
 def _at(x: Tensor, where: Sequence[slice]) -> Tensor:
-    """Part of the last dimensions."""
+    """Take a part of the last dimensions."""
     index: tuple[Any, ...] = (..., *where)
     return x[index]
 
 
 def windows(geometry: Geometry, positions: torch.Size) -> list[tuple[slice, ...]]:
-    """For each tap of the kernel the pixels that it meets at the output positions."""
+    """List, for each tap of the kernel, the pixels that it meets at the output positions."""
     axes = zip(geometry.kernel, geometry.dilation, geometry.stride, positions, strict=True)
     starts = ([slice(tap * d, tap * d + s * (size - 1) + 1, s) for tap in range(k)] for k, d, s, size in axes)
     return list(product(*starts))
@@ -119,7 +119,7 @@ def windows(geometry: Geometry, positions: torch.Size) -> list[tuple[slice, ...]
 def gram_is_less_work(
     channels: int, outputs: int, pixels: int, positions: int, geometry: Geometry, *, saves: bool = False
 ) -> bool:
-    """Whether the Gram form is expected to be faster; `pixels` of the padded input, `positions` of the output.
+    """Tell whether the Gram form is expected to be faster; `pixels` of the padded input, `positions` of the output.
 
     `saves`: forming the gradients saves the ordinary weight gradient, which is their sum.
     """
@@ -137,7 +137,7 @@ def depthwise_gradient(
     delta: Float[Tensor, "sample image channel *space_out"],
     geometry: Geometry,
 ) -> Float[Tensor, "sample channel ..."]:
-    """`kernel_gradient` of a convolution with one channel a group.
+    """Form `kernel_gradient` of a convolution with one channel a group.
 
     The gradient is itself a depthwise convolution, of the input with δ as its kernel (stride and dilation change
     places): a forward pass, which libraries run many times faster than the weight gradient of a large kernel.
@@ -161,7 +161,7 @@ def unfolded_gradient(
     delta: Float[Tensor, "sample output *space_out"],
     geometry: Geometry,
 ) -> Float[Tensor, "sample output channel ..."]:
-    """`kernel_gradient` from unfolded patches, for one image a sample and no groups; `x` already padded.
+    """Form `kernel_gradient` from unfolded patches, for one image a sample and no groups; `x` already padded.
 
     Faster than the grouped kernel where channels are few, as at the first layer.
     """

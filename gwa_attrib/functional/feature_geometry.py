@@ -1,4 +1,4 @@
-"""How features and gradients lie in space: intrinsic dimension, spread over directions, distances between batches.
+"""The place of features and gradients in space: intrinsic dimension, spread over directions, distances between batches.
 
 Intrinsic dimension by the two nearest neighbours of each point (TwoNN): Facco, d'Errico, Rodriguez, Laio, "Estimating
 the intrinsic dimension of datasets by a minimal neighborhood information", Scientific Reports 2017, arXiv 1803.06992;
@@ -33,7 +33,7 @@ class IntrinsicDimension(NamedTuple):
 
 
 def two_nn(points: Float[np.ndarray, "point coordinate"]) -> IntrinsicDimension:
-    """The dimension in which the points lie; too low for more than about 10 dimensions, as the authors say.
+    """Estimate the dimension in which the points lie; too low for more than about 10, as the authors say.
 
     Memory: the square of the number of points.
 
@@ -44,7 +44,7 @@ def two_nn(points: Float[np.ndarray, "point coordinate"]) -> IntrinsicDimension:
 
 
 def _distances(points: Float[np.ndarray, "point coordinate"]) -> Float[np.ndarray, "point point"]:
-    """Exact also for points that coincide, which a product of the points would not be."""
+    """Return all distances, exact also for points that coincide, which a product of the points would not be."""
     if not np.isfinite(points).all():
         raise InputError(
             expected="finite coordinates", found="NaN or infinity", todo="Leave out the points without a position."
@@ -63,7 +63,7 @@ def _of_distances(distance: Float[np.ndarray, "point point"]) -> IntrinsicDimens
 
 
 def _slope(ratios: Float[np.ndarray, " point"]) -> float:
-    """Least squares through the origin; the largest ratios, whose empirical distribution is noise, are left out."""
+    """Fit the slope by least squares through the origin, without the largest ratios, whose distribution is noise."""
     count = len(ratios)
     if count < 3:
         return float("nan")
@@ -76,7 +76,7 @@ def _slope(ratios: Float[np.ndarray, " point"]) -> float:
 def subsampled_two_nn(
     points: Float[np.ndarray, "point coordinate"], *, draws: int = 20, share: float = 0.9, seed: int = 0
 ) -> IntrinsicDimension:
-    """Mean of `two_nn` over random subsets of the points, as published for activations (2211.13239)."""
+    """Return the mean of `two_nn` over random subsets of the points, as published for activations (2211.13239)."""
     generator = np.random.default_rng(seed)
     size = int(share * len(points))
     distance = _distances(points)
@@ -89,17 +89,17 @@ def subsampled_two_nn(
 
 
 def gradient_disparity(gradients: Float[Tensor, "batch parameter"]) -> Float[Tensor, ""]:
-    """Mean Euclidean distance over all pairs of batch gradients; high is bad. NaN for fewer than two."""
+    """Return the mean distance over all pairs of batch gradients; high is bad. NaN for fewer than two."""
     return torch.pdist(gradients.double()).mean()
 
 
 def rescaled_loss(losses: Float[Tensor, " sample"]) -> Float[Tensor, ""]:
-    """Mean of the losses divided by their standard deviation (unbiased, part of the graph), as in the authors' code."""
+    """Return the mean of the losses divided by their standard deviation (unbiased), as in the authors' code."""
     return (losses / losses.std()).mean()
 
 
 class Spectrum(NamedTuple):
-    """Of a matrix of features."""
+    """The spread of a matrix of features over directions."""
 
     sve: float
     """Entropy of the normalised singular values, in nats: log(rank) if all are equal, 0 for one direction."""
@@ -108,7 +108,7 @@ class Spectrum(NamedTuple):
 
 
 def spectrum(features: Float[Tensor, "sample feature"], *, centre: Centre = None) -> Spectrum:
-    """Singular value entropy and largest singular value ratio; NaN where all features are zero.
+    """Return singular value entropy and largest singular value ratio; NaN where all features are zero.
 
     Args:
         centre: "row" takes unit rows and subtracts from each the mean of its own entries, as the authors' code does;

@@ -14,7 +14,7 @@ from gwa_attrib.functional.tolerances import COMMON_FACTOR, DIRECTION, FACTOR_RO
 
 
 class GroupGradient(NamedTuple):
-    """Of each sample's gradient with respect to each group of parameters."""
+    """The signals of each sample's gradient with respect to each group of parameters."""
 
     alignment: Float[Tensor, "sample group"]
     """cos(-∂ℓ/∂θ, θ) in [-1, 1]; low is suspicious; NaN where gradient or weight is exactly zero, or not finite."""
@@ -30,7 +30,7 @@ def group_gradient(
     weight_squared_norm: Float[Tensor, " group"],
     scale: Float[Tensor, " sample"],
 ) -> GroupGradient:
-    """Alignment, product and norm of groups of parameters.
+    """Return alignment, product and norm of groups of parameters.
 
     Args:
         product: ``⟨∂ℓ/∂θ, θ⟩``, times `scale`.
@@ -52,7 +52,7 @@ def group_gradient(
 def sample_scales(
     expected: Float[Tensor, "sample class"], found: Float[Tensor, "sample class"]
 ) -> Float[Tensor, " sample"]:
-    """The factor between the gradient of each sample's logits in a batch and the sample's own, `expected`.
+    """Return the factor between the gradient of each sample's logits in a batch and the sample's own, `expected`.
 
     The same for all (least squares over the batch) but for samples that the loss weights. NaN where `found` does not
     point along `expected`: where the model is sure, autograd's ``softmax(z) - y`` is rounding, and so is all below it.

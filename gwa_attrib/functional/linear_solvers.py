@@ -23,7 +23,7 @@ def conjugate_gradient(
     tolerance: float = 1e-5,
     iterations: int | None = None,
 ) -> tuple[Float[Tensor, "vector size"], float]:
-    """Solutions, and the largest residual relative to its right-hand side (Hestenes, Stiefel 1952).
+    """Return solutions, and the largest residual relative to its right-hand side (Hestenes, Stiefel 1952).
 
     H + λ has to be positive definite; along a direction where it is not the solution stays where it is.
 
@@ -50,14 +50,14 @@ def conjugate_gradient(
 
 
 class Eigenpairs(NamedTuple):
-    """Of a symmetric matrix; values by falling magnitude."""
+    """Eigenpairs of a symmetric matrix; values by falling magnitude."""
 
     values: Float[Tensor, " pair"]
     vectors: Float[Tensor, "pair size"]
 
 
 def arnoldi(product: Product, start: Float[Tensor, " size"], steps: int, keep: int) -> Eigenpairs:
-    """The `keep` eigenpairs of largest magnitude that a Krylov space of `steps` dimensions knows (Arnoldi 1951).
+    """Find the `keep` eigenpairs of largest magnitude that a Krylov space of `steps` dimensions knows (Arnoldi 1951).
 
     The basis is orthogonalised twice against all its vectors. Fewer pairs if the space is exhausted before.
     """
@@ -84,7 +84,7 @@ def arnoldi(product: Product, start: Float[Tensor, " size"], steps: int, keep: i
 
 
 def largest_eigenvalue(product: Product, start: Float[Tensor, " size"], iterations: int = 50) -> float:
-    """Magnitude, by power iteration: a lower bound that is close after enough iterations."""
+    """Estimate its magnitude by power iteration: a lower bound that is close after enough iterations."""
     v, value = start.unsqueeze(0) / torch.linalg.vector_norm(start), 0.0
     for _ in range(iterations):
         w = product(v)
@@ -104,12 +104,11 @@ def lissa(
     iterations: int,
     tolerance: float = 1e-6,
 ) -> tuple[Float[Tensor, "vector size"], float]:
-    """Solutions by the series ``s ← b/scale + (1 - (H + λ)/scale) s``, and the last relative change (Agarwal et al.
-    2017, 1602.03943; for influence Koh, Liang 2017, 1703.04730).
+    """Return solutions by the series ``s ← b/scale + (1 - (H + λ)/scale) s``, and the last relative change.
 
-    Converges if `scale` exceeds half the largest eigenvalue of H + λ. `product` is told the number of the iteration,
-    so that it may look at a part of the samples. The series ends after `iterations`, or where the relative change has
-    fallen below `tolerance`.
+    Source: Agarwal et al. 2017, 1602.03943; for influence Koh, Liang 2017, 1703.04730. Converges if `scale` exceeds
+    half the largest eigenvalue of H + λ. `product` is told the number of the iteration, so that it may look at a part
+    of the samples. The series ends after `iterations`, or where the relative change has fallen below `tolerance`.
     """
     s, change = b / scale, float("inf")
     for number in range(iterations):

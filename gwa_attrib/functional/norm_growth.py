@@ -16,11 +16,11 @@ class Steps(NamedTuple):
 
     number: Int[np.ndarray, " step"]
     size: Int[np.ndarray, " step"]
-    """Observations in it."""
+    """The number of observations in it."""
     squared_norm: Float[np.ndarray, " step"]
-    """Of the weight that made the gradients; NaN where no sample of the step has a direction."""
+    """That of the weight that made the gradients; NaN where no sample of the step has a direction."""
     growth: Float[np.ndarray, " step"]
-    """To the first order: the sum of its samples' growths."""
+    """Growth to the first order: the sum of its samples' growths."""
     learning_rate: Float[np.ndarray, " step"]
 
 
@@ -29,7 +29,7 @@ def growth_of_observations(
     learning_rate: Float[np.ndarray, " observation"],
     step: Int[np.ndarray, " observation"],
 ) -> Float[np.ndarray, " observation"]:
-    """``2 lr · dot / n``, float64, with n the number of observations of the step; in units of the squared weight."""
+    """Return ``2 lr · dot / n``, float64, with n the observations of the step; in units of the squared weight."""
     _, where, size = np.unique(step, return_inverse=True, return_counts=True)
     rate, product = learning_rate.astype(np.float64), dot.astype(np.float64)
     return 2.0 * rate * product / size[where]
@@ -42,7 +42,7 @@ def steps_of(
     learning_rate: Float[np.ndarray, " observation"],
     step: Int[np.ndarray, " observation"],
 ) -> Steps:
-    """What the steps of some observations did.
+    """Sum up what the steps of some observations did.
 
     The norm of the weight is in every observation, ``dot = alignment · grad_norm · ‖W‖``; the ratio of the sums over a
     step is taken, so that samples whose gradient is nearly perpendicular to the weight do not disturb it.

@@ -1,4 +1,4 @@
-"""What is measured of one sample each time it is seen in training: tensors in, one value per sample out."""
+"""The signals of one sample each time it is seen in training: tensors in, one value per sample out."""
 
 from typing import NamedTuple
 
@@ -31,13 +31,13 @@ def cross_entropy(
     distribution: Float[Tensor, "sample class"],
     class_weight: Float[Tensor, " class"] | None = None,
 ) -> Float[Tensor, " sample"]:
-    """``-Σ_c w_c y_c log softmax(z)_c`` of each sample, in nats; high is suspicious."""
+    """Return ``-Σ_c w_c y_c log softmax(z)_c`` of each sample, in nats; high is suspicious."""
     weighted = distribution if class_weight is None else distribution * class_weight.to(distribution.dtype)
     return -(weighted * logits.log_softmax(dim=1)).sum(dim=1)
 
 
 def margin(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
-    """Logit of the label minus the largest other logit; low is suspicious. Its mean over epochs is AUM (2001.10528)."""
+    """Return the logit of the label minus the largest other; low is suspicious. Its mean is AUM (2001.10528)."""
     index = labels.long().unsqueeze(1)
     of_label = logits.gather(1, index).squeeze(1)
     return of_label - logits.scatter(1, index, -torch.inf).amax(dim=1)
@@ -46,7 +46,7 @@ def margin(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]
 def el2n(
     logits: Float[Tensor, "sample class"], targets: Int[Tensor, " sample"] | Float[Tensor, "sample class"]
 ) -> Float[Tensor, " sample"]:
-    """``‖softmax(z) - y‖₂`` in [0, √2]; high is suspicious (Paul et al. 2021, 2107.07075)."""
+    """Return ``‖softmax(z) - y‖₂`` in [0, √2]; high is suspicious (Paul et al. 2021, 2107.07075)."""
     norm: Tensor = torch.linalg.vector_norm(residual(logits, targets), dim=1)
     return norm
 
@@ -62,7 +62,7 @@ def observe(
     class_weight: Float[Tensor, " class"] | None = None,
     top: int = 5,
 ) -> Observation:
-    """All per-sample signals of one batch from the head's input and output; no backward pass, no synchronisation.
+    """Return all per-sample signals of one batch from the head's input and output; nothing waits for the device.
 
     `loss`, `alignment`, `dot` and `grad_norm` are of the training loss (with label smoothing and class weights);
     `el2n`, `margin`, `p_label` and `pred` are of the label as given.
@@ -80,7 +80,7 @@ def observe_loss(
     *,
     top: int = 5,
 ) -> Observation:
-    """All per-sample signals of one batch, as `observe`, from its loss."""
+    """Return all per-sample signals of one batch, as `observe` does, from its loss."""
     logits, settings, r = batch.full_logits, batch.settings, batch.residual
     labels = hard_labels(batch.targets)
     classes = labels.long().clamp(0, logits.shape[1] - 1)

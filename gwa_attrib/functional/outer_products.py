@@ -15,18 +15,18 @@ from torch import Tensor
 from gwa_attrib.functional.chunking import chunks
 
 MEMORY_PRICE = 60
-"""What reading and writing one number costs, in multiply-adds of a matrix product: measured on CPUs."""
+"""The cost of reading and writing one number, in multiply-adds of a matrix product: measured on CPUs."""
 
 
 def outer_gradient(
     x: Float[Tensor, "sample position feature"], delta: Float[Tensor, "sample position output"]
 ) -> Float[Tensor, "sample output feature"]:
-    """``Σ_t δ_t x_tᵀ`` of each sample."""
+    """Form ``Σ_t δ_t x_tᵀ`` of each sample."""
     return torch.bmm(delta.transpose(1, 2), x)
 
 
 def gram_is_less_work(positions: int, features: int, outputs: int) -> bool:
-    """Whether the norm is expected to come faster from the Gram matrices than from the gradient."""
+    """Tell whether the norm is expected to come faster from the Gram matrices than from the gradient."""
     by_gram = positions**2 * (features + outputs + 3 * MEMORY_PRICE)
     by_gradient = features * outputs * (positions + 2 * MEMORY_PRICE)
     return by_gram < by_gradient
@@ -35,7 +35,7 @@ def gram_is_less_work(positions: int, features: int, outputs: int) -> bool:
 def outer_squared_norm(
     x: Float[Tensor, "sample position feature"], delta: Float[Tensor, "sample position output"]
 ) -> Float[Tensor, " sample"]:
-    """``‖Σ_t δ_t x_tᵀ‖²`` of each sample, by whichever exact way is less work."""
+    """Return ``‖Σ_t δ_t x_tᵀ‖²`` of each sample, by whichever exact way is less work."""
     samples, positions, features = x.shape
     outputs = delta.shape[2]
     if positions == 1:
@@ -58,7 +58,7 @@ def table_gradient(
     row: Int[Tensor, " lookup"],
     delta: Float[Tensor, "lookup feature"],
 ) -> Float[Tensor, "sample row feature"]:
-    """Gradient of each sample's loss with respect to the whole table: large, for checks and small tables."""
+    """Form each sample's gradient of the whole table: large, for checks and small tables."""
     gradient = delta.new_zeros(samples * rows, delta.shape[1])
     return gradient.index_add_(0, sample * rows + row, delta).view(samples, rows, delta.shape[1])
 
@@ -70,7 +70,7 @@ def table_squared_norm(
     row: Int[Tensor, " lookup"],
     delta: Float[Tensor, "lookup feature"],
 ) -> Float[Tensor, " sample"]:
-    """Squared norm of each sample's gradient of the table, from the rows that it looked up."""
+    """Return the squared norm of each sample's gradient of the table, from the rows that it looked up."""
     result = delta.new_zeros(samples)
     if not len(row):
         return result

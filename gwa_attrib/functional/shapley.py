@@ -11,7 +11,7 @@ def knn_shapley(
     query_labels: Int[Tensor, " query"],
     neighbours: int,
 ) -> Float[Tensor, "train query"]:
-    """Of the share of the `neighbours` nearest samples that have the query's label; low is harmful.
+    """Return Shapley values for the share of the `neighbours` nearest that have the query's label; low is harmful.
 
     The worth of a set is the number of right labels among its ``min(K, size)`` nearest, divided by K; the values of a
     query add up to the worth of all samples (Jia et al. 2019, 1908.08619, theorem 1). Equal distances: in the order of
@@ -23,7 +23,7 @@ def knn_shapley(
 
 
 def shapley_of_votes(right: Bool[Tensor, "train query"], neighbours: int) -> Float[Tensor, "train query"]:
-    """The same from which labels are right, nearest sample first."""
+    """Return the values of `knn_shapley` from which labels are right, nearest sample first."""
     train, votes = len(right), right.to(torch.float64)
     rank = torch.arange(1, train, dtype=torch.float64).unsqueeze(1)
     steps = (votes[:-1] - votes[1:]) / neighbours * rank.clamp_max(neighbours) / rank

@@ -13,7 +13,7 @@ Targets = Int[Tensor, " sample"] | Float[Tensor, "sample class"]
 
 
 def full_precision(x: Tensor) -> Tensor:
-    """bfloat16 and float16 as float32; float32 and float64 as they are."""
+    """Return bfloat16 and float16 as float32, and float32 and float64 as they are."""
     return x.float() if x.dtype in HALF_TYPES else x
 
 
@@ -24,7 +24,7 @@ def target_distribution(
     label_smoothing: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "sample class"]:
-    """Class indices, or distributions over classes, as smoothed distributions: ``(1-s)·y + s/classes``.
+    """Return class indices, or distributions over classes, as smoothed distributions: ``(1-s)·y + s/classes``.
 
     Indices out of range count as the nearest class, so that nothing waits for the device here: check them elsewhere.
     """
@@ -40,7 +40,7 @@ def target_distribution(
 
 
 def hard_labels(targets: Int[Tensor, " sample"] | Float[Tensor, "sample class"]) -> Int[Tensor, " sample"]:
-    """The class index of each sample; of a soft target its likeliest class."""
+    """Return the class index of each sample; of a soft target its likeliest class."""
     return targets if targets.dim() == 1 else targets.argmax(dim=1)
 
 
@@ -51,7 +51,7 @@ def residual(
     label_smoothing: float = 0.0,
     class_weight: Float[Tensor, " class"] | None = None,
 ) -> Float[Tensor, "sample class"]:
-    """Gradient of each sample's own cross-entropy with respect to its logits: ``softmax(z) - y`` in the plain case.
+    """Return the gradient of each sample's own cross-entropy in its logits: ``softmax(z) - y`` in the plain case.
 
     With class weights ``w`` the loss of a sample is ``-Σ_c w_c y_c log p_c`` (torch's definition, before the batch
     reduction), whose gradient is ``(Σ_c w_c y_c)·p - w∘y``. Never divided by the batch size; exact also where the
@@ -66,7 +66,7 @@ def residual(
 
 
 def complement(probabilities: Float[Tensor, "sample class"]) -> Float[Tensor, "sample class"]:
-    """``1 - p``, to full relative precision: of the likeliest class it is the sum of all others.
+    """Return ``1 - p``, to full relative precision: of the likeliest class it is the sum of all others.
 
     Where a model is sure, ``1 - p`` itself is rounding error, and a residual made of it points anywhere.
     """
@@ -81,10 +81,10 @@ class CrossEntropy:
 
     label_smoothing: float = 0.0
     class_weight: Tensor | None = None
-    """One per class; None weighs all alike."""
+    """One weight per class; None weighs all alike."""
 
     def of(self, logits: Tensor, targets: Tensor) -> "BatchLoss":
-        """The loss of one batch."""
+        """Return the loss of one batch."""
         return BatchLoss(self, logits, targets)
 
 

@@ -25,7 +25,7 @@ ENGINES = ("auto", "ghost", "opacus")
 
 
 def make_capture(model: nn.Module, layers: str | Sequence[str] = "all", engine: str = "auto") -> LayerCapture:
-    """A capture of the named layers, or of all.
+    """Make a capture of the named layers, or of all.
 
     Raises:
         InputError: names that are not there, or another engine.

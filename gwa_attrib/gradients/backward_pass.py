@@ -29,7 +29,7 @@ from gwa_attrib.gradients.use import LayerUse, second_gradient
 
 
 class Totals:
-    """⟨∂L/∂θ, θ⟩ of each parameter in one backward pass, as autograd has it."""
+    """The products ⟨∂L/∂θ, θ⟩ of the parameters in one backward pass, as autograd has them."""
 
     def __init__(self, parameters: Mapping[str, nn.Parameter]) -> None:
         self._parameters = parameters
@@ -81,7 +81,7 @@ class Totals:
 
 
 def _gap(product: Tensor, part: Part | None, size: Tensor) -> Tensor:
-    """Distance of the sum over samples from the whole, relative to `size`; 0 where a loss scale has overflowed."""
+    """Return how far the sum over samples is from the whole, relative to `size`; 0 where a loss scale overflowed."""
     if part is None:
         return torch.where(product.abs() > 0, torch.inf, 0.0)
     gap = (part.dot.sum() - product).abs() / size.clamp_min(torch.finfo(size.dtype).tiny)
@@ -89,7 +89,7 @@ def _gap(product: Tensor, part: Part | None, size: Tensor) -> Tensor:
 
 
 class BackwardPass:
-    """From the moment the gradient reaches the logits until its numbers are taken."""
+    """A backward pass from the moment the gradient reaches the logits until its numbers are taken."""
 
     def __init__(self, plan: Plan, known: Known, samples: int, *, gradients: bool) -> None:
         self._plan, self._known, self.samples = plan, known, samples
@@ -100,14 +100,14 @@ class BackwardPass:
         self._tensors = SharedTensors(plan, known, samples)
         self._totals: Totals | None = None
         self.stepped = False
-        """Whether an optimizer has moved recorded parameters since the gradient reached the logits."""
+        """True once an optimizer has moved recorded parameters since the gradient reached the logits."""
         self._over = False
         self._versions = self._weights()
 
     def begin(
         self, root: Any, uses: Iterable[LayerUse], elsewhere: Iterable[str], *, totals: bool, mixing: str | None
     ) -> None:
-        """Look at what went forward below the node `root`.
+        """Look at the uses that went forward below the node `root`.
 
         Args:
             root: Node of the autograd graph.
@@ -145,11 +145,11 @@ class BackwardPass:
             )
 
     def _end(self) -> None:
-        """The backward pass is over: what comes later belongs to another."""
+        """Take note that the backward pass is over: what comes later belongs to another."""
         self._over = True
 
     def _weights(self) -> int:
-        """Changes with every change of the recorded parameters in place."""
+        """Return a number that changes with every change of the recorded parameters in place."""
         return sum(parameter._version for parameter in self._plan.parameters.values())
 
     def _layout(self, use: LayerUse) -> Layout:
@@ -162,7 +162,7 @@ class BackwardPass:
     def came_back(
         self, use: LayerUse, grad: Tensor, x: Tensor | None = None, x_grad: Tensor | None = None
     ) -> Gradients:
-        """The gradient of a layer's output is there. `x` is the input, where the use did not keep it.
+        """Measure a use whose output's gradient is there. `x` is the input, where the use did not keep it.
 
         Gives the sums of the per-sample gradients over the samples, if `x` is given and they were formed.
         """
@@ -191,7 +191,7 @@ class BackwardPass:
         return sums or {}
 
     def add(self, name: str, part: Part) -> None:
-        """Of a parameter that is done.
+        """Keep the numbers of a parameter that is done.
 
         Raises:
             StepOrderError: it was done before.
@@ -201,7 +201,7 @@ class BackwardPass:
         self._parts[name] = part
 
     def parts(self) -> dict[str, Part]:
-        """Of every parameter that got a gradient; see `LayerCapture.take`."""
+        """Return the numbers of every parameter that got a gradient; see `LayerCapture.take`."""
         if self.stepped or self._versions != self._weights():
             raise StepOrderError(
                 expected="recorder.step() before optimizer.step(), while the weights are those of the gradient",
@@ -220,13 +220,13 @@ class BackwardPass:
         return self._parts
 
     def gradients(self) -> Gradients:
-        """Of every parameter that got a gradient, ``[sample, *shape]``; see `LayerCapture.take_gradients`."""
+        """Return every gradient that is there, ``[sample, *shape]``; see `LayerCapture.take_gradients`."""
         uses, formed = self.uses()
         every = slice(0, self.samples)
         return {name: gradient_of_uses(of_parameter, every) for name, of_parameter in uses.items()} | formed
 
     def uses(self) -> tuple[dict[str, list[SharedUse]], Gradients]:
-        """What `gradients` is formed from: uses of layers, and the gradients found elsewhere in the graph."""
+        """Return what `gradients` is formed from: uses of layers, and the gradients found elsewhere in the graph."""
         self._finish_outputs()
         every = slice(0, self.samples)
         formed = {

@@ -12,7 +12,7 @@ from gwa_attrib.gradients.rules.normalization import mixes_samples
 
 
 class BatchNorms:
-    """Watches the batch norms of a model, and which recorded layers ran before the last one that mixed samples."""
+    """The batch norms of a model, and the recorded layers that ran before the last one that mixed samples."""
 
     def __init__(self, model: nn.Module, plan: Plan) -> None:
         self._norms = {
@@ -70,7 +70,7 @@ def refuse_mixed(plan: Plan, ids: Collection[int], by: str | None) -> None:
 
 
 def mixing_error(names: list[str], by: str | None) -> BatchMixingError:
-    """The error of layers or parameters before a batch norm."""
+    """Return the error of layers or parameters before a batch norm."""
     shown = ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
     return BatchMixingError(
         expected="each sample's gradient to be its own",

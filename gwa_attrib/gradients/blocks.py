@@ -11,12 +11,12 @@ Groups = dict[str, tuple[str, ...]]
 
 
 def trainable(model: nn.Module, prefix: str = "") -> list[str]:
-    """Names of the trainable parameters of a module, as the whole model calls them."""
+    """List the trainable parameters of a module, as the whole model calls them."""
     return [name for name, p in model.named_parameters(prefix=prefix, remove_duplicate=False) if p.requires_grad]
 
 
 def blocks_of(model: nn.Module) -> Groups:
-    """The model's trainable parameters by block; a parameter that several blocks share belongs to the first.
+    """Group the model's trainable parameters by block; one that several blocks share belongs to the first.
 
     A block is a member of a stack (`nn.Sequential`, `nn.ModuleList`), or a child of the model beside the stacks.
     """
@@ -38,7 +38,7 @@ def _own(module: nn.Module, prefix: str) -> list[str]:
 
 
 def _walk(module: nn.Module, prefix: str, top: bool = False) -> Iterator[tuple[str, nn.Module, bool]]:
-    """Name, module, and whether it is a block; else only the parameters that it holds itself are meant."""
+    """Yield name, module, and whether it is a block; else only the parameters that it holds itself are meant."""
     if not (top or isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict) or _holds_stack(module)):
         yield prefix, module, True
         return
@@ -51,7 +51,7 @@ def _walk(module: nn.Module, prefix: str, top: bool = False) -> Iterator[tuple[s
 
 
 def _holds_stack(module: nn.Module) -> bool:
-    """Whether there is a list of blocks of one class somewhere inside."""
+    """Tell whether there is a list of blocks of one class somewhere inside."""
     return any(_is_stack(inner) for inner in module.modules())
 
 
@@ -66,7 +66,7 @@ def _is_stack(module: nn.Module) -> bool:
 
 
 def named_groups(model: nn.Module, names: Sequence[str]) -> Groups:
-    """One group for each named module or parameter.
+    """Make one group for each named module or parameter.
 
     Raises:
         InputError: a name that is not there, has nothing to train, or overlaps with another.

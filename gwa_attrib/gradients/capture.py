@@ -30,7 +30,7 @@ from gwa_attrib.hooks.hook import Hook, untraced
 
 
 class Listening(Enum):
-    """What a capture does with the passes that go through the model; one at a time."""
+    """The ways in which a capture can listen to the passes that go through the model; one at a time."""
 
     OFF = "outside of the `with` block: no hook is there"
     PAUSED = "the hooks let every pass go by"
@@ -41,27 +41,27 @@ class Listening(Enum):
 
     @property
     def watches(self) -> bool:
-        """Whether forward passes are noted."""
+        """True where forward passes are noted."""
         return self not in (Listening.OFF, Listening.PAUSED)
 
     @property
     def hears(self) -> bool:
-        """Whether gradients are taken in."""
+        """True where gradients are taken in."""
         return self.watches and self is not Listening.FORWARD_ONLY
 
 
 class LayerCapture:
-    """Watches the layers of a plan inside a ``with`` block; afterwards the model is as it was."""
+    """The watch over the layers of a plan inside a ``with`` block; afterwards the model is as it was."""
 
     def __init__(self, model: nn.Module, plan: Plan) -> None:
         self._model, self.plan = model, plan
         self.known = Known()
-        """Where the samples are in the input of each layer, as far as it is known."""
+        """The place of the samples in the input of each layer, as far as it is known."""
         self.listening = Listening.OFF
         self.swaps = True
-        """Let the weight gradients of convolutions come from their per-sample gradients."""
+        """Lets the weight gradients of convolutions come from their per-sample gradients."""
         self.trains: Callable[[], bool] = lambda: model.training
-        """Whether a forward pass now is one of training."""
+        """Tells whether a forward pass now is one of training."""
         self.by_others: frozenset[str] = frozenset()
         """Layers that a subclass measures in another way."""
         self._handles: list[RemovableHandle] = []
@@ -88,7 +88,10 @@ class LayerCapture:
         self._end_pass()
 
     def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """An optimizer that writes to ``parameter.data`` leaves no other trace."""
+        """Take note of a step that moved recorded parameters.
+
+        An optimizer that writes to ``parameter.data`` leaves no other trace.
+        """
         if self._pass is not None:
             mine = {id(parameter) for parameter in self.plan.parameters.values()}
             groups = (parameter for group in optimizer.param_groups for parameter in group["params"])
@@ -152,18 +155,18 @@ class LayerCapture:
         node.register_hook(went_back)
 
     def ready_for_check(self) -> None:
-        """Called when the model has been put in evaluation mode for the check."""
+        """Make the layers ready once the model has been put in the mode of the check."""
 
     def run_backward(self, loss: Tensor, *, again: bool = False) -> None:
-        """A backward pass that leaves the parameters' gradients alone: for the check. `again`: others will follow."""
+        """Run a backward pass that leaves the parameters' gradients alone. `again`: others will follow."""
         torch.autograd.grad(loss, list(self.plan.parameters.values()), allow_unused=True, retain_graph=again)
 
     def explain(self, error: Exception) -> LayerError | None:
-        """What an error of torch in the forward pass means, if it comes from the capture."""
+        """Return the meaning of an error of torch in the forward pass, if it comes from the capture."""
         return None
 
     def begin(self, samples: int, root: Any, *, totals: bool = False) -> None:
-        """The backward pass begins: at the node `root` of the autograd graph, over a batch of `samples`.
+        """Begin a backward pass at the node `root` of the autograd graph, over a batch of `samples`.
 
         `totals`: check that the samples add up to the gradients that autograd accumulates.
 
@@ -195,7 +198,7 @@ class LayerCapture:
         return self._pass.came_back(use, grad, x, x_grad)
 
     def take(self) -> dict[str, Part]:
-        """Product and squared norm of each parameter that got a gradient since the last call, by its name.
+        """Return product and squared norm of each parameter that got a gradient since the last call, by its name.
 
         In units of the gradient that came back to the logits: a factor of the whole batch (the mean over the batch,
         accumulation, a loss scale) is still in.
@@ -209,7 +212,7 @@ class LayerCapture:
             self._end_pass()
 
     def take_gradients(self) -> Gradients:
-        """The per-sample gradients themselves, ``[sample, *shape]``; listening has been for `Listening.GRADIENTS`.
+        """Return the per-sample gradients, ``[sample, *shape]``, after a pass with `Listening.GRADIENTS`.
 
         In the units of `take`, and with its errors. Memory: samples times parameters.
         """
@@ -219,7 +222,7 @@ class LayerCapture:
             self._end_pass()
 
     def take_uses(self) -> tuple[dict[str, list[SharedUse]], Gradients]:
-        """Input and output gradient of each use of a layer, by parameter, and the gradients of all other parameters.
+        """Return input and output gradient of each use of a layer, by parameter, and all other gradients.
 
         As `take_gradients`, with nothing formed that need not be.
         """

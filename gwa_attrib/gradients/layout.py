@@ -1,4 +1,4 @@
-"""Where the samples are in a layer's input: along the first dimension, the second, or nowhere.
+"""The place of the samples in a layer's input: along the first dimension, the second, or nowhere.
 
 Most layers see ``[sample, ...]``; some models work on ``[time, sample, feature]``; windows, frames and flattened
 sequences fold positions into the first dimension, ``[sample·position, ...]``. Shapes alone can deceive: what the check
@@ -15,7 +15,7 @@ from gwa_attrib.errors import LayerError
 
 
 class Layout(Enum):
-    """Of a layer's leading dimensions."""
+    """The layouts of a layer's leading dimensions."""
 
     FIRST = "samples first"
     SECOND = "samples second"
@@ -24,14 +24,14 @@ class Layout(Enum):
 
 @dataclass
 class Known:
-    """What is known of a model from earlier batches."""
+    """The knowledge about a model from earlier batches."""
 
     layouts: dict[str, Layout] = field(default_factory=dict)
-    """Of each call of a layer, and of each tensor that is the same for all samples where it meets them."""
+    """The layout of each call of a layer, and of each tensor that all samples share where it meets them."""
     meetings: dict[str, frozenset[str]] = field(default_factory=dict)
     """Operations in which such a tensor meets the samples."""
     hint: Layout | None = None
-    """What to try first where several layouts fit and none is known."""
+    """The layout to try first where several fit and none is known."""
 
     def forget(self, hint: Layout | None = None) -> None:
         self.layouts.clear()
@@ -39,22 +39,22 @@ class Known:
         self.hint = hint
 
     def learn(self, name: str, layout: Layout, samples: int) -> None:
-        """A batch of one proves nothing."""
+        """Keep a layout that a batch has proven; a batch of one proves nothing."""
         if samples > 1:
             self.layouts.setdefault(name, layout)
 
     def layout(self, name: str, lead: Sequence[int], samples: int, preferred: Layout | None = None) -> Layout:
-        """Of leading dimensions `lead` that belong to `name`; `preferred` is tried first if nothing is known."""
+        """Choose the layout of the dimensions `lead` of `name`; `preferred` is tried first if nothing is known."""
         return guess(lead, samples, self.layouts.get(name), self.hint or preferred)
 
 
 def call_name(layer: str, call: int) -> str:
-    """How the calls of one layer in a forward pass are told apart."""
+    """Return a name by which the calls of one layer in a forward pass are told apart."""
     return f"{layer} call {call + 1}" if call else layer
 
 
 def guess(lead: Sequence[int], samples: int, known: Layout | None = None, preferred: Layout | None = None) -> Layout:
-    """The layout of leading dimensions, if it must be one: `known` if that fits, and no other then."""
+    """Guess the layout of leading dimensions: `known` if that fits, and no other then."""
     if samples == 1:
         return Layout.FIRST
     fits = possible(lead, samples)
@@ -68,7 +68,7 @@ def guess(lead: Sequence[int], samples: int, known: Layout | None = None, prefer
 
 
 def possible(lead: Sequence[int], samples: int) -> list[Layout]:
-    """Layouts that fit, the likeliest first."""
+    """List the layouts that fit, the likeliest first."""
     if not lead:
         return [Layout.SHARED]
     fits = []
@@ -86,7 +86,7 @@ def possible(lead: Sequence[int], samples: int) -> list[Layout]:
 
 
 def samples_first(x: Tensor, lead: int, samples: int, layout: Layout) -> Tensor:
-    """``[sample, position, *event]``, where the first `lead` dimensions of `x` hold samples and positions."""
+    """Return ``[sample, position, *event]``, where the first `lead` dimensions of `x` hold samples and positions."""
     if layout is Layout.SECOND:
         x = x.transpose(0, 1)
     positions = x.shape[:lead].numel() // samples
@@ -94,7 +94,7 @@ def samples_first(x: Tensor, lead: int, samples: int, layout: Layout) -> Tensor:
 
 
 def no_layout(name: str, shape: Sequence[int], samples: int) -> LayerError:
-    """The error of a layer in whose input the samples cannot be told apart."""
+    """Return the error of a layer in whose input the samples cannot be told apart."""
     return LayerError(
         expected=f"the layer {name!r} to see {samples} samples along its first or second dimension",
         found=f"an input of shape {list(shape)}",

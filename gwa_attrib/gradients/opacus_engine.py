@@ -24,7 +24,7 @@ from gwa_attrib.gradients.rules.rule import own_parameters, reduce_gradient
 
 
 def grad_sample_hooks() -> Any:
-    """Opacus' class, imported without the logging handler that its import adds to the root logger.
+    """Import Opacus' class without the logging handler that its import adds to the root logger.
 
     Raises:
         MissingDependencyError: Opacus is not there, or is older than 1.6.
@@ -45,7 +45,7 @@ def grad_sample_hooks() -> Any:
 
 
 def is_right_for(module: nn.Module) -> bool:
-    """Whether Opacus' rule for this layer is exact, and forms no more than the gradients."""
+    """Tell whether Opacus' rule for this layer is exact, and forms no more than the gradients."""
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         return module.padding_mode == "zeros" and not (module.groups > 1 and module.groups == module.in_channels)
     if isinstance(module, nn.LayerNorm):
@@ -105,7 +105,7 @@ class OpacusCapture(LayerCapture):
             module.training = True  # Opacus ignores layers in evaluation mode; for these the flag changes nothing else
 
     def run_backward(self, loss: Tensor, *, again: bool = False) -> None:
-        """Opacus' hooks fire in a whole backward pass only: the gradients are put aside meanwhile."""
+        """Run a whole backward pass, in which alone Opacus' hooks fire; the gradients are put aside meanwhile."""
         parameters = list(self._model.parameters())
         before = [parameter.grad for parameter in parameters]
         for parameter in parameters:
@@ -144,7 +144,7 @@ class OpacusCapture(LayerCapture):
             self._pass.add(names[own], reduce_gradient(self._per_sample(gradient, samples, module), parameter))
 
     def _per_sample(self, gradient: Any, samples: int, module: nn.Module) -> Tensor:
-        """``[sample, *shape]``; rows of folded batches are summed."""
+        """Return the gradients ``[sample, *shape]``; rows of folded batches are summed."""
         if isinstance(gradient, list) or len(gradient) % samples:
             raise self._stale(module)
         rows = full_precision(gradient.detach())
@@ -171,7 +171,7 @@ class OpacusCapture(LayerCapture):
 
 
 def _clear(module: nn.Module) -> None:
-    """Drop what a forward pass without a backward pass left behind."""
+    """Drop the remains of a forward pass without a backward pass."""
     _forget(module, "activations", "max_batch_len")
     for parameter in module.parameters(recurse=False):
         _forget(parameter, "_current_grad_sample")
@@ -187,7 +187,7 @@ def _forget(thing: Any, *names: str) -> None:
 
 
 def _hooks_class(base: Any) -> Any:
-    """Opacus' hooks on chosen layers only, whose gradients are handed on layer by layer."""
+    """Make a class of Opacus' hooks on chosen layers only, whose gradients are handed on layer by layer."""
 
     class LayerByLayer(base):  # type: ignore[misc]
         def __init__(self, model: nn.Module, capture: OpacusCapture) -> None:

@@ -1,4 +1,4 @@
-"""Which parameters are recorded, in which groups, and which layer rule covers them."""
+"""The parameters that are recorded, their groups, and the layer rules that cover them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from gwa_attrib.gradients.rules.rule import Rule, own_parameters, rule_of
 
 @dataclass(frozen=True)
 class Plan:
-    """Fixed before the training begins."""
+    """The plan of a capture, fixed before the training begins."""
 
     parameters: Mapping[str, nn.Parameter]
     """Trainable parameters that are recorded, by their first name in the model."""
@@ -48,12 +48,12 @@ class Plan:
             )
 
     def parameters_of(self, layer: str) -> Mapping[str, str]:
-        """Recorded parameters that a layer holds: name in the model -> name in the layer."""
+        """Return the recorded parameters that a layer holds: name in the model -> name in the layer."""
         return self._of_layer.get(layer, {})
 
 
 def make_plan(model: nn.Module, layers: str | Sequence[str]) -> Plan:
-    """The plan for ``layers="all"``, or for the named modules.
+    """Make the plan for ``layers="all"``, or for the named modules.
 
     Raises:
         InputError: a name that is no module with trainable parameters.
@@ -92,7 +92,7 @@ def make_plan(model: nn.Module, layers: str | Sequence[str]) -> Plan:
 
 
 def _frozen(model: nn.Module, within: tuple[str, ...]) -> dict[str, nn.Parameter]:
-    """Parameters that are not trained: of the named modules, or of the whole model."""
+    """Return the parameters that are not trained: of the named modules, or of the whole model."""
     inside = [f"{name}." for name in within if name]
     return {
         name: p
@@ -102,7 +102,7 @@ def _frozen(model: nn.Module, within: tuple[str, ...]) -> dict[str, nn.Parameter
 
 
 def _inside_attention(model: nn.Module) -> set[str]:
-    """Layers that nn.MultiheadAttention holds but never calls: it uses their weights in a function."""
+    """Return the layers that nn.MultiheadAttention holds but never calls: it uses their weights in a function."""
     return {
         f"{name}.out_proj".lstrip(".")
         for name, module in model.named_modules()
@@ -111,7 +111,10 @@ def _inside_attention(model: nn.Module) -> set[str]:
 
 
 def _time_major(model: nn.Module) -> frozenset[str]:
-    """nn.MultiheadAttention works on [time, sample, feature] inside; with batch_first=False so do its neighbours."""
+    """Return the layers and parameters that see [time, sample, feature].
+
+    nn.MultiheadAttention works so inside; with batch_first=False so do its neighbours.
+    """
     found: set[str] = set()
     modules = dict(model.named_modules())
     for name, module in modules.items():

@@ -1,4 +1,4 @@
-"""From the parts of single parameters to the groups that are stored."""
+"""The way from the parts of single parameters to the groups that are stored."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,7 +12,7 @@ from gwa_attrib.gradients.rules.rule import Part
 
 
 def read_groups(plan: Plan, parts: Mapping[str, Part], scale: Tensor) -> GroupGradient:
-    """Of the whole first, then of each group of the plan; a parameter without a gradient counts with zero.
+    """Read the gradient of the whole, then of each group of the plan; a parameter without one counts with zero.
 
     `scale` as for `group_gradient`, ``[sample]``.
     """
@@ -30,12 +30,12 @@ def read_groups(plan: Plan, parts: Mapping[str, Part], scale: Tensor) -> GroupGr
 
 
 def _by_group(values: Tensor, columns: tuple[int, ...], groups: int) -> Tensor:
-    """The sum of all rows, then those of each group: summed alone, so that a NaN stays where it is."""
+    """Return the sum of all rows, then those of each group: summed alone, so that a NaN stays where it is."""
     sums = values.new_zeros(groups, *values.shape[1:]).index_add_(0, _index(columns, values.device), values)
     return torch.cat([values.sum(dim=0, keepdim=True), sums])
 
 
 @lru_cache(maxsize=64)
 def _index(columns: tuple[int, ...], device: torch.device) -> Tensor:
-    """On the device once, so that no step waits for it."""
+    """Put the columns on the device once, so that no step waits for them."""
     return torch.tensor(columns, device=device)

@@ -1,4 +1,4 @@
-"""The proof on the first batch: what is captured of a few samples at once, against the gradient of each.
+"""The proof on the first batch: a capture of a few samples at once, against the gradient of each.
 
 It runs the model itself on a slice of the batch that is about to be trained on, in the mode that it is in (batch norms
 frozen), and leaves it as it was: flags, buffers, gradients and random states. The loss is a fixed function of the
@@ -30,14 +30,14 @@ from gwa_attrib.hooks.undisturbed import left_undisturbed
 __all__ = ["Deviation", "Inputs", "batch_size", "check", "tolerance"]
 
 SIZES = (3, 5, 7)
-"""How many samples are taken. More than one size, and hint, is tried only where a layout was ambiguous."""
+"""The numbers of samples that are taken. More than one size, and hint, is tried only where a layout was ambiguous."""
 HINTS = (None, Layout.SHARED, Layout.SECOND)
 Seen = list[tuple[str, list[Tensor], list[Tensor]]]
-"""Of each call of a module, in the order of their ends: its name, its inputs and outputs without the first sample."""
+"""The calls of modules in the order of their ends: name, inputs and outputs without the first sample."""
 
 
 def check(model: nn.Module, capture: LayerCapture, inputs: Inputs) -> list[Deviation]:
-    """Compare, and raise if a layer deviates.
+    """Compare the capture with single samples, and raise if a layer deviates.
 
     Raises:
         LayerMismatchError: naming the parameter, the size of the deviation, and the way out.
@@ -88,7 +88,7 @@ def _mismatch(model: nn.Module, inputs: Inputs, found: list[Deviation]) -> Layer
 
 
 def _tried(model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int) -> list[Deviation]:
-    """In the cheapest way that this model allows: raises what the last one raised."""
+    """Compare in the cheapest way that this model allows; raises what the last one raised."""
     errors: list[Exception] = []
     for way in _ways(model, capture, inputs, size):
         try:
@@ -112,14 +112,14 @@ def _ways(
 
 
 def tolerance(model: nn.Module) -> float:
-    """Looser where the model computes in half precision."""
+    """Return the tolerance of the check, which is looser where the model computes in half precision."""
     half = any(p.dtype in HALF_TYPES for p in model.parameters())
     autocast = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
     return CAPTURED.at(half or autocast)
 
 
 def mixing_module(model: nn.Module, inputs: Inputs, size: int) -> str | None:
-    """Name of the first module in which other samples notice that the first was exchanged; None if none does.
+    """Find the first module in which other samples notice that the first was exchanged; None if none does.
 
     Two forward passes of the model as it trains, over the same random numbers.
     """
@@ -165,7 +165,7 @@ def _note(name: str, seen: Seen, size: int) -> Callable[..., None]:
 
 
 def _same(some: list[Tensor], others: list[Tensor]) -> bool:
-    """Up to the rounding of another order of sums."""
+    """Tell whether tensors are equal up to the rounding of another order of sums."""
     return len(some) == len(others) and all(
         a.shape == b.shape and bool(torch.isclose(a, b, **SAME_OUTPUT, equal_nan=True).all())
         for a, b in zip(some, others, strict=True)

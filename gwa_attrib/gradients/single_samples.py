@@ -1,4 +1,4 @@
-"""What is captured of a few samples at once, against each sample's own gradient by autograd.
+"""A capture of a few samples at once, against each sample's own gradient by autograd.
 
 In one graph: a single forward pass as the model trains, through which the loss of one sample after the other goes
 backward; it shows what mixes samples in training mode too. Or alone: a forward pass for each, in evaluation mode.
@@ -20,11 +20,11 @@ from gwa_attrib.gradients.rules.rule import Part
 from gwa_attrib.hooks.undisturbed import left_undisturbed
 
 Products = list[tuple[float, float]]
-"""⟨g, θ⟩ and ‖g‖² of each parameter, of one sample's gradient g."""
+"""The pairs ⟨g, θ⟩ and ‖g‖² of each parameter, of one sample's gradient g."""
 
 
 class Deviation(NamedTuple):
-    """Of one parameter, the largest over the samples, relative to its gradient's norm."""
+    """The deviation of one parameter, the largest over the samples, relative to its gradient's norm."""
 
     parameter: str
     norm: float
@@ -54,7 +54,7 @@ class Inputs(NamedTuple):
 
 
 def batch_size(args: Sequence[Any], kwargs: Mapping[str, Any], announced: int = 0) -> int:
-    """First dimension of the first tensor among the arguments; 0 if there is none.
+    """Return the first dimension of the first tensor among the arguments; 0 if there is none.
 
     Or `announced`, if the tensor has as many along its second dimension: of time steps with features, or of tokens.
     """
@@ -71,7 +71,7 @@ def batch_size(args: Sequence[Any], kwargs: Mapping[str, Any], announced: int = 
 def in_one_graph(
     model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int, *, whole: bool = False
 ) -> list[Deviation]:
-    """Of every recorded parameter, over the first `size` samples of the batch; outputs have to be ``[sample, ...]``.
+    """Compare every recorded parameter over the first `size` samples of the batch; outputs are ``[sample, ...]``.
 
     `whole`: in a forward pass over the whole batch, for inputs that cannot be sliced.
     """
@@ -91,7 +91,7 @@ def in_one_graph(
 
 
 def alone(model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int) -> list[Deviation]:
-    """The same against batches of one, in evaluation mode; the outputs may be in any order."""
+    """Compare every recorded parameter with batches of one, in evaluation mode; outputs may be in any order."""
     parameters = list(capture.plan.parameters.values())
     with _looked_at(model, capture, training=False):
         loop = []
@@ -106,7 +106,7 @@ def alone(model: nn.Module, capture: LayerCapture, inputs: Inputs, size: int) ->
 
 @contextmanager
 def _looked_at(model: nn.Module, capture: LayerCapture, *, training: bool | None) -> Iterator[None]:
-    """Batch norms by their stored statistics; whether training mixes through them is judged elsewhere."""
+    """Let batch norms use their stored statistics in the block; whether training mixes is judged elsewhere."""
     with left_undisturbed(model, training=training), torch.enable_grad():
         for module in model.modules():
             if isinstance(module, BATCH_NORMS):
@@ -171,14 +171,14 @@ def _products(gradients: Sequence[Tensor | None], parameters: list[nn.Parameter]
 
 
 def _loss(output: Any, rows: slice = slice(None)) -> Tensor:
-    """Σ z²/2 + c·z over the logits: the same for each sample, wherever it stands."""
+    """Return Σ z²/2 + c·z over the logits: the same for each sample, wherever it stands."""
     logits = _logits(output)[rows].float()
     slope = torch.linspace(-1.0, 1.0, logits.shape[-1], device=logits.device)
     return (logits.square() / 2 + slope * logits).sum()
 
 
 def _logits(output: Any) -> Tensor:
-    """The first output that has a gradient."""
+    """Return the first output that has a gradient."""
     tensors = [t for t in tree_leaves(output) if isinstance(t, Tensor) and t.requires_grad and t.dim() > 1]
     if not tensors:
         raise LayerMismatchError(

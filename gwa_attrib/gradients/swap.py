@@ -20,7 +20,7 @@ CameBack = Callable[[Tensor, Tensor], Sums]
 
 
 def can_swap(module: nn.Module, x: Any, out: Tensor) -> bool:
-    """Whether per-sample kernels of this convolution are formed, and its geometry is the library's own."""
+    """Tell whether per-sample kernels of this convolution are formed, and its geometry is the library's own."""
     if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) or not isinstance(x, Tensor):
         return False
     simple = module.padding_mode == "zeros" and not isinstance(module.padding, str)
@@ -29,7 +29,7 @@ def can_swap(module: nn.Module, x: Any, out: Tensor) -> bool:
 
 
 class _Given:
-    """Carries the output past autograd: as an argument of the function it would become a view."""
+    """The output, carried past autograd: as an argument of the function it would become a view."""
 
     def __init__(self, module: nn.Module, out: Tensor, came_back: CameBack) -> None:
         self.module, self.out, self.came_back = module, out.data, came_back
@@ -79,6 +79,6 @@ class _PerSampleConvolution(torch.autograd.Function):
 
 
 def swapped(module: nn.Conv1d | nn.Conv2d | nn.Conv3d, x: Tensor, out: Tensor, came_back: CameBack) -> Tensor:
-    """`out`, with the gradient of its weight taken from `came_back`."""
+    """Return `out` with the gradient of its weight taken from `came_back`."""
     result: Tensor = _PerSampleConvolution.apply(x, module.weight, module.bias, _Given(module, out, came_back))  # type: ignore[no-untyped-call]
     return result

@@ -18,7 +18,7 @@ from gwa_attrib.gradients.rules.rule import Operands, Rule
 
 
 def own_value(out: Tensor) -> Tensor:
-    """The tensor to hang a hook on: of an output that is a reshaped view the tensor below.
+    """Return the tensor to hang a hook on: for an output that is a reshaped view, the tensor below.
 
     An operation in place on a view gives it another place in the graph, and hooks on the view are never called.
     """
@@ -28,11 +28,11 @@ def own_value(out: Tensor) -> Tensor:
 
 
 INPUT_OF = {"AddmmBackward0": 1, "MmBackward0": 0}
-"""Which gradient of a matrix product is that of the layer's input."""
+"""The number of the gradient of a matrix product that is that of the layer's input."""
 
 
 def gives_input_gradient(x: Tensor, out: Tensor) -> bool:
-    """Whether the node of a linear layer's output computes the gradient of its input."""
+    """Tell whether the node of a linear layer's output computes the gradient of its input."""
     node = own_value(out).grad_fn
     return x.requires_grad and x.dtype == out.dtype and node is not None and node.name() in INPUT_OF
 
@@ -49,7 +49,7 @@ class _Keeper(torch.autograd.Function):
 
 
 def packs() -> bool:
-    """Whether hooks on saved tensors (checkpointing, `save_on_cpu`) are in force."""
+    """Tell whether hooks on saved tensors (checkpointing, `save_on_cpu`) are in force."""
     top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
     return top is None or top(False) is not None
 
@@ -82,7 +82,7 @@ class Kept:
 
 
 class LayerUse:
-    """What is kept of a forward pass of one layer: what its rule needs, the way autograd keeps tensors."""
+    """A forward pass of one layer: what its rule needs of it, kept the way autograd keeps tensors."""
 
     def __init__(
         self,
@@ -97,11 +97,11 @@ class LayerUse:
     ) -> None:
         self.name, self.module, self.rule = name, module, rule
         self.key = name
-        """Of this call, where the layer is called more than once."""
+        """The name of this call, where the layer is called more than once."""
         self.spent = False
-        """Whether its gradient has been taken in."""
+        """True once its gradient has been taken in."""
         self.layout: Layout | None = None
-        """Where the samples are, once it is settled."""
+        """The place of the samples, once it is settled."""
         inputs = rule.unpack(module, args, kwargs) if rule.unpack else (args[0] if args else kwargs["input"],)
         x = inputs[0]
         self.input_shape, self.output_shape = x.shape, out.shape
@@ -113,7 +113,7 @@ class LayerUse:
         self._inputs = Kept(*inputs) if keep else None
         needs_output = keep and rule.needs_output(module, x, out)
         self.takes_input_gradient = needs_output and gives_input_gradient(x, out)
-        """Whether the gradient of the input serves as well as the output would, and costs no memory."""
+        """True where the gradient of the input serves as well as the output would, and costs no memory."""
         self._out = Kept(out) if needs_output and not self.takes_input_gradient else None
 
     @property
@@ -123,13 +123,13 @@ class LayerUse:
 
     @property
     def may_be_shared(self) -> bool:
-        """Whether the output may be one value for all samples, such as position embeddings."""
+        """True where the output may be one value for all samples, such as position embeddings."""
         return len(self.leading) == 0 or self.leading[0] == 1 or len(self.leading) == 1
 
     def operands(
         self, samples: int, layout: Layout, delta: Tensor, x: Tensor | None = None, x_grad: Tensor | None = None
     ) -> Operands:
-        """Samples first, in full precision; to be called once. `x` is the input, if it was not kept here.
+        """Return the operands, samples first and in full precision; once. `x` is the input, if it was not kept here.
 
         With `Layout.SHARED`, `delta` is per sample already: ``[sample, *output_shape]``.
         """
@@ -168,7 +168,7 @@ class LayerUse:
 
 
 def second_gradient(name: str) -> StepOrderError:
-    """The error of a layer or parameter whose gradient comes back twice."""
+    """Return the error of a layer or parameter whose gradient comes back twice."""
     return StepOrderError(
         expected=f"{name!r} to get its gradient once between two steps",
         found="a second gradient, from another backward pass, a penalty on gradients (create_graph=True) or reentrant "

@@ -18,7 +18,7 @@ Targets = Callable[[Any], Tensor]
 
 
 def forward_batch(model: nn.Module, batch: Any) -> Tensor:
-    """Of batches ``(inputs, targets)``, and of dicts whose "labels" are the targets and whose rest are keywords.
+    """Run the model on a batch ``(inputs, targets)``, or on the rest of a dict with "labels", and return the targets.
 
     Raises:
         InputError: another kind of batch.
@@ -37,7 +37,7 @@ def forward_batch(model: nn.Module, batch: Any) -> Tensor:
 
 
 def targets_of(batch: Any) -> Tensor:
-    """Of ``(inputs, targets)``, and of dicts with "labels".
+    """Return the targets of a batch ``(inputs, targets)``, or of a dict with "labels".
 
     Raises:
         InputError: another kind of batch.
@@ -56,7 +56,7 @@ def _unknown_batch(batch: Any, todo: str) -> InputError:
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
-    """The batch with all its tensors on `device`; tuples, lists and dicts keep their form."""
+    """Return the batch with all its tensors on `device`; tuples, lists and dicts keep their form."""
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
@@ -69,12 +69,12 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
-"""Positional and keyword arguments."""
+"""The positional and keyword arguments of one call."""
 
 
 @contextmanager
 def calls_of(model: nn.Module) -> Iterator[list[Call]]:
-    """The arguments of every call of `model` inside the block."""
+    """List the arguments of every call of `model` inside the block."""
     calls: list[Call] = []
     handle = model.register_forward_pre_hook(lambda _, args, kwargs: calls.append((args, kwargs)), with_kwargs=True)
     try:
@@ -93,7 +93,7 @@ class Glimpse:
 
 @contextmanager
 def glimpses(head: nn.Linear) -> Iterator[list[Glimpse]]:
-    """Every forward pass of `head` inside the block, in a list that the caller empties."""
+    """List every forward pass of `head` inside the block; the caller empties the list."""
     seen: list[Glimpse] = []
 
     def went_forward(module: nn.Linear, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
@@ -107,7 +107,7 @@ def glimpses(head: nn.Linear) -> Iterator[list[Glimpse]]:
 
 
 def only(seen: list[Glimpse], name: str) -> Glimpse:
-    """The one pass that one batch made.
+    """Take the one pass of the head that one batch made out of those seen.
 
     Raises:
         HeadError: the head did not run once, over one row of features per sample.

@@ -1,4 +1,4 @@
-"""Which layers of a model may be its classification head: those that are there, and those that ran."""
+"""The layers of a model that may be its classification head: those that are there, and those that ran."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from gwa_attrib.errors import HeadError
 
 
 def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.Linear]:
-    """The layers that may be the head, by name: the one that was asked for, or every linear layer.
+    """Find the layers that may be the head, by name: the one that was asked for, or every linear layer.
 
     Raises:
         HeadError: there is none, or it is not linear.
@@ -42,7 +42,7 @@ def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.L
 
 @contextmanager
 def linear_layers_run(model: nn.Module) -> Iterator[list[str]]:
-    """Names of the linear layers that ran inside the block, in the order in which they did."""
+    """List the names of the linear layers that run inside the block, in the order in which they do."""
     ran: list[str] = []
     handles: list[RemovableHandle] = []
     has_linear = any(isinstance(module, nn.Linear) for module in model.modules())

@@ -11,7 +11,7 @@ REASON = "gwa_attrib records here, which cannot be compiled: compile without ful
 
 
 class Hook:
-    """Calls `function`. A copy of the module, or a saved one, gets a hook that does nothing in its place."""
+    """A hook that calls `function`; a copy of the module, or a saved one, gets one that does nothing in its place."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -27,7 +27,7 @@ class Hook:
 
 
 def no_hook(*_: Any) -> None:
-    """What a copied module carries instead of a hook."""
+    """The hook that a copied module carries: it does nothing."""
 
 
 def _get_no_hook() -> Any:
@@ -35,7 +35,7 @@ def _get_no_hook() -> Any:
 
 
 def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, around which a compiled model breaks its graph."""
+    """Return `function` as one around which a compiled model breaks its graph."""
     try:
         result: Callable[..., Any] = torch.compiler.disable(function, reason=REASON)  # type: ignore[no-untyped-call]
     except TypeError:  # torch before 2.7 takes no reason
@@ -44,7 +44,7 @@ def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def explain_full_graph(error: BaseException | None) -> None:
-    """Raise what torch's refusal to break a graph means, if `error` is one about our hooks.
+    """Raise the meaning of torch's refusal to break a graph, if `error` is one about our hooks.
 
     Raises:
         RecordingError: naming the cure.

@@ -10,7 +10,7 @@ from gwa_attrib.errors import InputError
 
 
 def is_sharded(parameter: Tensor) -> bool:
-    """Whether a process holds only a part of it."""
+    """Tell whether a process holds only a part of a parameter."""
     if not (dist.is_available() and dist.is_initialized()):
         return False
     from torch.distributed.tensor import DTensor  # takes most of a second
@@ -19,7 +19,10 @@ def is_sharded(parameter: Tensor) -> bool:
 
 
 def in_forward(module: nn.Linear) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias as they are in a forward pass; copies where they may be sharded, and whole in the pass alone."""
+    """Return weight and bias of a layer as they are in its forward pass.
+
+    Copies where they may be sharded: such parameters are whole in the pass alone.
+    """
     several = dist.is_available() and dist.is_initialized()
     weight, bias = (
         p if p is None else p.detach().clone() if several else p.detach() for p in (module.weight, module.bias)
@@ -28,7 +31,7 @@ def in_forward(module: nn.Linear) -> tuple[Tensor, Tensor | None]:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, where it was wrapped to train on several processes.
+    """Return the model itself, where it was wrapped to train on several processes.
 
     Raises:
         InputError: it was wrapped in a way in which its layers cannot be read.

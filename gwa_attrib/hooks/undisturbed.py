@@ -11,8 +11,10 @@ from torch import nn
 
 @contextmanager
 def left_undisturbed(model: nn.Module, *, training: bool | None) -> Iterator[None]:
-    """`model` in training or evaluation mode inside the block, or with None in the modes it is in; afterwards the mode
-    of each module, all buffers and the random numbers of torch, numpy and Python are as before."""
+    """Put `model` in training or evaluation mode inside the block, or with None leave it in the modes it is in.
+
+    Afterwards the mode of each module, all buffers and the random numbers of torch, numpy and Python are as before.
+    """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     places = [(module, dict(module._buffers)) for module in model.modules()]

@@ -30,9 +30,10 @@ except ModuleNotFoundError as missing:
 
 
 def batches(recorder: Recorder, loader: Any) -> Iterator[Any]:
-    """The batches of a loader out of ``accelerator.prepare``, unchanged, on their device; the ids of their samples
-    travel with them to the next `recorder.step`. What accelerate knows of the loader (where it ends, and with that when
-    to apply accumulated gradients) stays true.
+    """Yield the batches of a loader out of ``accelerator.prepare``, unchanged, on their device.
+
+    The ids of their samples travel with them to the next `recorder.step`. What accelerate knows of the loader (where
+    it ends, and with that when to apply accumulated gradients) stays true.
 
     Raises:
         InputError: another loader, or one without positions.

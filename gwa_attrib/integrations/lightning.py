@@ -20,7 +20,7 @@ from gwa_attrib.store.run import open_run
 
 
 def _callback() -> type:
-    """Lightning's base class, out of the package that is in use; hooks are found by name, so that one serves both."""
+    """Import Lightning's base class out of the package that is in use; hooks go by name, so that one serves both."""
     names = ["lightning.pytorch", "pytorch_lightning"]
     for name in sorted(names, key=lambda name: name not in sys.modules):
         try:
@@ -38,7 +38,7 @@ def _callback() -> type:
 if TYPE_CHECKING:
 
     class Callback:
-        """Of Lightning."""
+        """The base class of Lightning's callbacks."""
 else:
     Callback = _callback()
 
@@ -72,7 +72,7 @@ class GWACallback(Callback):
 
     @property
     def recorder(self) -> Recorder:
-        """Of the training that has begun.
+        """The recorder of the training that has begun.
 
         Raises:
             InputError: none has.
@@ -81,11 +81,11 @@ class GWACallback(Callback):
 
     @property
     def state_key(self) -> str:
-        """By the folder: a checkpoint is of one run."""
+        """The key by the folder: a checkpoint is of one run."""
         return f"GWACallback[{self.path}]"
 
     def state_dict(self) -> dict[str, Any]:
-        """Which run it is, and how many of its epochs the checkpoint has seen."""
+        """Return the run's id, and how many of its epochs the checkpoint has seen."""
         if self._listener is None:
             return {}
         return {"run_id": _run_id(self.recorder), "epochs": len(self.recorder.epochs())}
@@ -121,7 +121,7 @@ class GWACallback(Callback):
         self._listening().step(self._targets(self._batch))
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Here already where the epoch's last batch is done: a checkpoint made now has seen the whole epoch."""
+        """End the epoch, if its last batch is done: a checkpoint made now has seen the whole epoch."""
         if not trainer.sanity_checking and trainer.state.fn == "fit" and trainer.is_last_batch:
             self._end_epoch(trainer)
 
@@ -216,7 +216,7 @@ def _check_same_run(recorder: Recorder, run_id: str) -> None:
 
 
 def _tap_training_loader(trainer: Any, listener: Listener) -> None:
-    """Lightning lets its strategy wrap each loader, when its own changes of the loader are done."""
+    """Tap the training loader in the strategy, which wraps each loader when Lightning has made its own changes."""
     strategy = trainer.strategy
     if "process_dataloader" in vars(strategy):
         raise InputError(

@@ -15,7 +15,7 @@ from gwa_attrib.store.summaries import COLUMNS, EpochSummary
 
 
 class Listener:
-    """Batches may be read ahead of their step: the ids wait in the order of the batches."""
+    """A recorder whose batches may be read ahead of their step: the ids wait in the order of the batches."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
@@ -25,11 +25,11 @@ class Listener:
         self._open = True
 
     def tap(self, loader: DataLoader[Any]) -> "Tap":
-        """The batches of `loader`, unchanged; their ids wait for `begin_batch`."""
+        """Return the batches of `loader`, unchanged; their ids wait for `begin_batch`."""
         return Tap(loader, self.recorder.batches(loader), self._waiting)
 
     def begin_batch(self) -> None:
-        """The next of the batches is trained on now."""
+        """Take the ids of the batch that is trained on now."""
         self._ids = self._waiting.popleft() if self._waiting else None
 
     def step(self, targets: Tensor) -> None:
@@ -57,7 +57,7 @@ class Listener:
         return self.recorder.end_epoch(**numbers(metrics))
 
     def close(self, error: BaseException | None = None) -> None:
-        """The training is over, or was cut off by `error`; the epochs that ended can be read. Once is enough."""
+        """Close the recorder: the training is over, or was cut off by `error`. Once is enough."""
         if not self._open:
             return
         self._open = False
@@ -65,7 +65,7 @@ class Listener:
 
 
 class Tap:
-    """Looks like `loader` to a framework; its batches leave their ids in `waiting`."""
+    """A stand-in that looks like `loader` to a framework; its batches leave their ids in `waiting`."""
 
     def __init__(self, loader: DataLoader[Any], batches: Batches, waiting: deque[Tensor]) -> None:
         self._loader, self._batches, self._waiting = loader, batches, waiting
@@ -77,7 +77,7 @@ class Tap:
 
     @property
     def worker_init_fn(self) -> Callable[[int], None] | None:
-        """Lightning sets it late, to seed the workers."""
+        """The user's own; Lightning sets it late, to seed the workers."""
         return self._loader.worker_init_fn
 
     @worker_init_fn.setter
@@ -89,7 +89,7 @@ class Tap:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[Any]:
-        """The loader's own iterator is made at once, where a framework expects its random numbers to be drawn."""
+        """Make the loader's own iterator at once, where a framework expects its random numbers to be drawn."""
         self._waiting.clear()
         return map(self._hand_out, iter(self._batches.loader))
 
@@ -101,7 +101,7 @@ class Tap:
 
 
 def logged(summary: EpochSummary) -> dict[str, float]:
-    """What goes to the framework's logger after an epoch."""
+    """Return the numbers that go to the framework's logger after an epoch."""
     return {
         "gwa": summary.gwa,
         "mean_alignment": summary.mean,
@@ -114,6 +114,6 @@ LOGGED = ("gwa", "mean_alignment", "fraction_negative", "coverage")
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the framework's metrics that can be stored with the epoch: not our own, and not by a name of ours."""
+    """Return the framework's metrics that can be stored with the epoch: not our own, and not by a name of ours."""
     free = {name: value for name, value in metrics.items() if name not in (*LOGGED, *COLUMNS)}
     return checked_metrics(free, ())

@@ -18,7 +18,7 @@ from gwa_attrib.recording.recorder import Recorder
 if TYPE_CHECKING:
 
     class Callback:
-        """Of skorch."""
+        """The base class of skorch's callbacks."""
 else:
     try:
         from skorch.callbacks import Callback
@@ -54,7 +54,7 @@ class GWACallback(Callback):
 
     @property
     def recorder(self) -> Recorder:
-        """Of the training that has begun.
+        """The recorder of the training that has begun.
 
         Raises:
             InputError: none has.
@@ -131,7 +131,7 @@ class GWAEarlyStopping(Callback):
 
 
 def _tap_training_iterator(net: Any, listener: Listener) -> None:
-    """The loaders that skorch makes for training, until the training ends."""
+    """Tap the loaders that skorch makes for training, until the training ends."""
     make = net.get_iterator
 
     def tapped(dataset: Any, training: bool = False) -> Any:

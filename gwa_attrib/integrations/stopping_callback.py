@@ -9,7 +9,7 @@ from gwa_attrib.stopping import EarlyStopping
 
 
 class Stopper:
-    """Asks the rule once after each recorded epoch. `options` as of `gwa_attrib.EarlyStopping`."""
+    """A stopping rule that is asked once after each recorded epoch. `options` as of `gwa_attrib.EarlyStopping`."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
@@ -24,7 +24,7 @@ class Stopper:
         return self._begun().best_epoch
 
     def begin(self, recorder: Recorder) -> None:
-        """The training begins, or goes on from a checkpoint."""
+        """Begin with a training, or with one that goes on from a checkpoint."""
         self._recorder, self._early = recorder, EarlyStopping(recorder, **self._options)
         self._asked = len(recorder.epochs())
         if self._restored:
@@ -32,7 +32,7 @@ class Stopper:
         self._restored = None
 
     def update(self) -> bool:
-        """Whether to stop; False where no epoch has ended since the last call."""
+        """Ask whether to stop; False where no epoch has ended since the last call."""
         early = self._begun()
         ended = len(self._recorder.epochs()) if self._recorder is not None else 0
         if ended == self._asked:
@@ -41,17 +41,17 @@ class Stopper:
         return early.update()
 
     def restore(self) -> None:
-        """The weights of the best epoch, back into the model; nothing where no epoch has ended."""
+        """Put the weights of the best epoch back into the model; nothing where no epoch has ended."""
         early = self._begun()
         if early.kept:
             early.restore()
 
     def state_dict(self) -> dict[str, Any]:
-        """The weights that are kept, by epoch."""
+        """Return the weights that are kept, by epoch."""
         return {} if self._early is None else self._early.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """For a training that goes on from a checkpoint; to be called before `begin`."""
+        """Take the weights of a training that goes on from a checkpoint; to be called before `begin`."""
         self._restored = dict(state)
 
     def _begun(self) -> EarlyStopping:

@@ -1,4 +1,4 @@
-"""What a Hugging Face Trainer knows of its data: names of the classes, and the tokenizer that made the token ids."""
+"""The facts that a Hugging Face Trainer knows of its data: class names, and the tokenizer of its token ids."""
 
 import re
 from typing import Any
@@ -29,7 +29,7 @@ def _given(id2label: Any) -> list[str] | None:
 
 
 def tokenizer_json(trainer: Any) -> str | None:
-    """The trainer's tokenizer as JSON; None if it has none, or a slow one, which is Python code.
+    """Return the trainer's tokenizer as JSON; None if it has none, or a slow one, which is Python code.
 
     It is the processing class, the tokenizer of a processor, or the one that the collator pads with.
     """

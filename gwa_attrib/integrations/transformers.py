@@ -29,7 +29,7 @@ from gwa_attrib.store.schema import RUN_FILE
 if TYPE_CHECKING:
 
     class TrainerCallback:
-        """Of transformers."""
+        """The base class of the Trainer's callbacks."""
 else:
     try:
         from transformers import TrainerCallback
@@ -90,13 +90,13 @@ def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **op
 
 
 class _Epochs(TrainerCallback):
-    """Ends the recorder's epochs with those of the trainer."""
+    """A callback that ends the recorder's epochs with those of the trainer."""
 
     def __init__(self, trainer: Any, recorder: Recorder, resume: bool) -> None:
         self._trainer, self._recorder, self._resume = trainer, recorder, resume
 
     def on_train_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
-        """Also where the trainer begins again with smaller batches: the open epoch is given up."""
+        """Begin at the trainer's epoch; also where it begins again with smaller batches: the open epoch is given up."""
         self._recorder.optimizer = optimizer
         self._recorder.rewind(int(state.epoch or 0) if self._resume else len(self._recorder.epochs()))
 
@@ -183,7 +183,7 @@ def _check_column(dataset: Any, column: str) -> None:
 
 
 def _ids_of(inputs: Any, column: str) -> Tensor:
-    """The ids of a batch.
+    """Return the ids of a batch.
 
     Raises:
         InputError: there are none, or no labels.
@@ -199,7 +199,7 @@ def _ids_of(inputs: Any, column: str) -> Tensor:
 
 
 def with_sample_ids(dataset: Any) -> Any:
-    """The data set with a column ``sample_id``: each sample's position. To be called after selecting and shuffling.
+    """Return the data set with a column ``sample_id``, each sample's position; after selecting and shuffling.
 
     Args:
         dataset: A `datasets.Dataset`, or a data set of torch whose items are dicts.
@@ -210,7 +210,7 @@ def with_sample_ids(dataset: Any) -> Any:
 
 
 class _WithIds(Dataset[Any]):
-    """Items with their position."""
+    """A data set whose items carry their position."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -254,7 +254,7 @@ def _forward(model: nn.Module, batch: Any) -> Tensor:
 
 @contextmanager
 def _replaced(thing: Any, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
-    """A method of one object replaced inside the block."""
+    """Replace a method of one object inside the block."""
     own = vars(thing).get(name)
     setattr(thing, name, around(getattr(thing, name)))
     try:

@@ -1,1 +1,1 @@
-"""The only place with hooks: the head, the layers, the ids that ride in the batches, and what is checked of them."""
+"""Listening to a training: its head, its layers, the ids that ride in its batches, and what is checked of them."""

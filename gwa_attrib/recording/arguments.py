@@ -1,4 +1,4 @@
-"""What a user passes to the recorder, checked: each function raises InputError, or gives back what it was given."""
+"""Checks of what a user passes to the recorder: each raises InputError, or gives back what it was given."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from gwa_attrib.store.schema import SIGNALS
 
 
 def checked_ids(logits: Tensor, targets: Tensor, ids: Tensor | None) -> Tensor:
-    """The ids, if there is one for each target and each row of logits."""
+    """Return the ids, if there is one for each target and each row of logits."""
     if ids is None:
         raise InputError(
             expected="to know which samples are in the batch",
@@ -44,7 +44,7 @@ def checked_ids(logits: Tensor, targets: Tensor, ids: Tensor | None) -> Tensor:
 
 
 def checked_signals(signals: Sequence[str] | None) -> tuple[str, ...]:
-    """The signals to store, in the order of the schema; the alignment always, and all of them for None."""
+    """Return the signals to store, in the order of the schema; the alignment always, and all of them for None."""
     unknown = [name for name in signals or () if name not in SIGNALS]
     if unknown:
         raise InputError(
@@ -69,7 +69,7 @@ def check_names(what: str, given: Iterable[str], reserved: Iterable[str]) -> Non
 def checked_facts(
     num_samples: int, keys: Iterable[Any] | None, columns: Mapping[str, Any]
 ) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-    """Keys and columns as arrays with one entry per sample, of a kind that parquet can hold."""
+    """Return keys and columns as arrays with one entry per sample, of a kind that parquet can hold."""
     if num_samples < 1:
         raise InputError(
             expected="at least one sample", found=f"num_samples={num_samples}", todo="Pass num_samples=len(train_set)."
@@ -104,7 +104,7 @@ def _as_column(name: str, given: Any) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def checked_metrics(metrics: Mapping[str, Any], reserved: Iterable[str]) -> dict[str, float]:
-    """The metrics as floats."""
+    """Return the metrics as floats."""
     check_names("metric", metrics, reserved)
     values = {}
     for name, value in metrics.items():
@@ -120,7 +120,7 @@ def checked_metrics(metrics: Mapping[str, Any], reserved: Iterable[str]) -> dict
 
 
 def checked_probe(probe: int | bool | None, measures: Sequence[str]) -> int | None:
-    """How many samples the probe takes; None for all of them, or for no probe."""
+    """Return how many samples the probe takes; None for all of them, or for no probe."""
     if measures and not probe:
         raise InputError(
             expected="a probe to take measures with",
@@ -135,7 +135,7 @@ def checked_probe(probe: int | bool | None, measures: Sequence[str]) -> int | No
 
 
 def check_loss(loss: CrossEntropy, classes: int | None = None) -> None:
-    """The arguments of the loss, as cross_entropy takes them; against the number of classes once it is known."""
+    """Check the settings of the loss, as cross_entropy takes them; against the number of classes once it is known."""
     if not 0.0 <= loss.label_smoothing <= 1.0:
         raise InputError(
             expected="label_smoothing in [0, 1]", found=str(loss.label_smoothing), todo="Pass what the loss is given."

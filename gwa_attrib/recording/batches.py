@@ -14,14 +14,14 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def base_ids(dataset: Dataset[Any]) -> Positions:
-    """For each position of `dataset` the position in the data set at the bottom of its `Subset`s, int64."""
+    """Return, for each position of `dataset`, the position in the data set at the bottom of its `Subset`s, int64."""
     if isinstance(dataset, Subset):
         return base_ids(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
     return np.arange(len(dataset), dtype=np.int64)  # type: ignore[arg-type]
 
 
 def base_size(dataset: Dataset[Any]) -> int:
-    """Length of the data set at the bottom of any `Subset`s."""
+    """Return the length of the data set at the bottom of any `Subset`s."""
     return base_size(dataset.dataset) if isinstance(dataset, Subset) else len(dataset)  # type: ignore[arg-type]
 
 
@@ -50,7 +50,7 @@ class IdentifiedCollate:
         self.collate = collate
 
     def __call__(self, items: list[tuple[int, Any]]) -> tuple[Positions, Any]:
-        """Positions as an array: what moves a batch to a device leaves them where they are."""
+        """Return positions and batch; an array, because what moves a batch to a device leaves arrays where they are."""
         positions = np.array([int(position) for position, _ in items], dtype=np.int64)
         return positions, self.collate([item for _, item in items])
 
@@ -70,7 +70,7 @@ class IdentifiedWorker:
 
 
 def identified(loader: DataLoader[Any]) -> DataLoader[Any]:
-    """A loader over the same samples in the same order that yields ``(positions, batch)``.
+    """Make a loader over the same samples in the same order that yields ``(positions, batch)``.
 
     It uses the sampler, the generator and all settings of `loader`, and so draws the same random numbers.
 
@@ -130,11 +130,11 @@ class Batches:
             yield self.hand_out(item)
 
     def hand_out(self, item: tuple[Positions, Any]) -> Any:
-        """The batch of what `loader` yielded, its ids announced."""
+        """Announce the ids of what `loader` yielded, and return the batch."""
         positions, batch = item
         self._announce(self.ids(positions))
         return batch
 
     def ids(self, positions: Positions) -> Tensor:
-        """Sample ids at positions of the loader's data set."""
+        """Return the sample ids at positions of the loader's data set."""
         return torch.from_numpy(self.sample_ids[positions])

@@ -46,20 +46,20 @@ class DeviceRows:
         self._waiting, self._on_device = [], 0
 
     def array(self) -> np.ndarray[Any, np.dtype[Any]]:
-        """All rows, in the order they were made."""
+        """Return all rows, in the order they were made."""
         self._flush()
         return np.concatenate(self._here)
 
 
 def pack(observation: Observation) -> Tensor:
-    """One float32 matrix ``[sample, column]``: one transfer. Class indices are exact in float32 below 2²⁴."""
+    """Pack an observation as one float32 matrix ``[sample, column]``, so that it is one transfer."""
     columns = [getattr(observation, name).unsqueeze(1) for name in COLUMNS]
     wide = [*columns, observation.top_class, observation.top_prob]
     return torch.cat([part.to(torch.float32) for part in wide], dim=1)
 
 
 class EpochBuffer:
-    """Grows by one batch at a time. Reading it changes nothing, so that a failed write can be repeated."""
+    """The head's observations of an epoch. Reading changes nothing, so that a failed write can be repeated."""
 
     def __init__(self) -> None:
         self._rows = DeviceRows(OBSERVATIONS)
@@ -75,7 +75,7 @@ class EpochBuffer:
         self._steps.append((step, learning_rate))
 
     def table(self, epoch: int, signals: tuple[str, ...]) -> pa.Table:
-        """The buffered observations in the order they were made, with the columns of the run.
+        """Return the buffered observations in the order they were made, with the columns of the run.
 
         Raises:
             StepOrderError: there are none.
@@ -111,7 +111,7 @@ def _column(field: pa.Field, values: np.ndarray[Any, np.dtype[Any]]) -> pa.Array
 
 
 class LayerBuffer:
-    """Grows by one batch at a time; reading it changes nothing."""
+    """The observations of layers of an epoch, batch after batch; reading changes nothing."""
 
     def __init__(self, groups: Sequence[str]) -> None:
         self._groups = tuple(groups)
@@ -126,7 +126,7 @@ class LayerBuffer:
         self._steps.append(step)
 
     def table(self, epoch: int) -> pa.Table:
-        """One row per observation and group, group after group, in each by sample."""
+        """Return one row per observation and group, group after group, in each by sample."""
         values = self._rows.array()  # [observation, group, signal]
         ids = torch.cat(self._ids).cpu().numpy()
         steps = np.repeat(np.array(self._steps, dtype=np.int64), [len(part) for part in self._ids])

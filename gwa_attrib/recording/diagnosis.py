@@ -20,13 +20,13 @@ from gwa_attrib.gradients.self_check import Inputs, batch_size, check, tolerance
 
 @dataclass(frozen=True)
 class Finding:
-    """About one block of a model."""
+    """The finding about one block of a model."""
 
     block: str
     parameters: int
     """Trainable numbers in it."""
     how: str
-    """Which rules cover it, and how often each."""
+    """The rules that cover it, and how often each does."""
     deviation: float
     """Largest deviation of captured gradient norms and products from a loop over single samples, relative; NaN where it
     could not be measured."""
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `doctor` found."""
+    """The findings of `doctor` about a model."""
 
     findings: tuple[Finding, ...]
     tolerance: float
@@ -44,16 +44,16 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        """Whether every block can be recorded."""
+        """True where every block can be recorded."""
         return not any(finding.problem for finding in self.findings)
 
     @property
     def recordable(self) -> list[str]:
-        """Names of the blocks that can be: what to pass as ``layers=``."""
+        """Names of the blocks that can be recorded: what to pass as ``layers=``."""
         return [finding.block for finding in self.findings if not finding.problem]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a block."""
+        """Return one row a block."""
         return pd.DataFrame([vars(finding) for finding in self.findings])
 
     def _repr_html_(self) -> str:
@@ -99,7 +99,7 @@ def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _finding(model: nn.Module, block: str, members: tuple[str, ...], inputs: Inputs, engine: str) -> Finding:
-    """Of one block, measured alone on a fresh copy of the model."""
+    """Measure one block alone on a fresh copy of the model."""
     patient = copy.deepcopy(model)
     parameters = dict(patient.named_parameters())
     size, deviation, how = sum(parameters[name].numel() for name in members), float("nan"), ""
@@ -115,7 +115,7 @@ def _finding(model: nn.Module, block: str, members: tuple[str, ...], inputs: Inp
 
 
 def _coverage(capture: LayerCapture) -> str:
-    """Such as "convolution 2, group norm 2, autograd graph 1": layers by rule, and parameters found in the graph."""
+    """Count layers by rule, and parameters found in the graph: "convolution 2, group norm 2, autograd graph 1"."""
     plan = capture.plan
     rules = Counter("Opacus" if layer in capture.by_others else rule for layer, rule in plan.how.items())
     held = {name for layer in plan.layers for name in plan.parameters_of(layer)}
@@ -124,7 +124,7 @@ def _coverage(capture: LayerCapture) -> str:
 
 
 def _train_once(model: nn.Module, capture: LayerCapture, inputs: Inputs) -> None:
-    """A forward and backward pass in training mode: batch norms mix here, and the samples have to add up."""
+    """Run a forward and backward pass in training mode: batch norms mix here, and the samples have to add up."""
     model.train()
     with torch.enable_grad():
         output = model(*inputs.args, **inputs.kwargs)

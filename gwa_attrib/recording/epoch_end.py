@@ -1,4 +1,4 @@
-"""What is looked at when an epoch ends: the probe, and the measures that need features or gradients."""
+"""The look at a model when an epoch ends: the probe, and the measures that need features or gradients."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,20 +21,20 @@ from gwa_attrib.store.summaries import sums_of
 
 
 class Look(NamedTuple):
-    """What one look found."""
+    """The result of one look."""
 
     table: pa.Table
     """One row per sample, with the columns of the observations."""
     everyone: pa.Table
-    """What all processes looked at, and which label and prediction it has."""
+    """The samples that all processes looked at, with their labels and predictions."""
     sums: dict[str, Any]
-    """What is stored with the epoch."""
+    """The sums that are stored with the epoch."""
     metrics: dict[str, float]
-    """Of the measures."""
+    """The numbers of the measures."""
 
 
 class ProbeRecording:
-    """Looks at the end of each epoch, if `every_epoch`, and when it is given a loader."""
+    """The looks of a recording: at the end of each epoch, if `every_epoch`, and when it is given a loader."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ProbeRecording:
         self._table: pa.Table | None = None
 
     def watch(self, loader: DataLoader[Any]) -> None:
-        """The loader of the training set."""
+        """Hand the loader of the training set to the probe."""
         if self._every_epoch:
             self._probe.watch(loader)
 
@@ -69,10 +69,10 @@ class ProbeRecording:
         signals: tuple[str, ...],
         loss: CrossEntropy,
     ) -> Look | None:
-        """`trained` are the epoch's observations of all processes: sample_id, pred and p_label. None where there is
-        nothing to look at.
+        """Look at the model after an epoch; None where there is nothing to look at.
 
-        Of several processes, all of which have to call it, each finds what none of lower rank has looked at.
+        `trained` are the epoch's observations of all processes: sample_id, pred and p_label. Of several
+        processes, all of which have to call it, each finds what none of lower rank has looked at.
         """
         self._consensus = self._before.after(trained)
         if not (self._every_epoch or loader is not None):
@@ -93,14 +93,14 @@ class ProbeRecording:
         return Look(own, everyone, sums_of(own, num_samples, changed, seconds, self._consensus.agreeing(own)), metrics)
 
     def close_epoch(self) -> None:
-        """The epoch has been written. Until then a look can be repeated, and finds the same."""
+        """Take note that the epoch has been written. Until then a look can be repeated, and finds the same."""
         self._before = self._consensus
         if self._table is not None:
             self._probe.remember(self._table)
         self._table = None
 
     def recall(self, epochs: Iterable[tuple[pa.Table, pa.Table | None]]) -> None:
-        """Begin again after epochs of a run: of each what was observed, and what was looked at.
+        """Begin again after epochs of a run, given what was observed and what was looked at in each.
 
         Raises:
             NotRecordedError: the run lacks what the probe needs to know of them.
@@ -122,7 +122,7 @@ class ProbeRecording:
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
-        """What passes through the model now is no training."""
+        """Take nothing that passes through the model inside the block for training."""
         with self._head.paused(), self._layers.paused() if self._layers is not None else nullcontext():
             yield
 

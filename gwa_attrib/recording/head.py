@@ -54,7 +54,7 @@ class HeadBatch:
 
 
 class HeadCapture:
-    """Watches the head of `model` inside a ``with`` block; afterwards the model is as it was.
+    """The watch over the head of `model` inside a ``with`` block; afterwards the model is as it was.
 
     With ``head=None`` all linear layers are watched for one batch, and the one that ran last is kept.
     """
@@ -68,7 +68,7 @@ class HeadCapture:
         self._forwards = 0
         self._optimizer_steps = 0
         self.is_paused = False
-        """While true, forward passes are none of training."""
+        """True while forward passes are none of training."""
         self.on_backward: Callable[[int, Any], None] | None = None
         """Told when a backward pass reaches the logits: the number of samples, and the node of the autograd graph."""
 
@@ -79,7 +79,7 @@ class HeadCapture:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Whatever passes through the head inside the block is no training."""
+        """Take nothing that passes through the head inside the block for training."""
         self.is_paused = True
         try:
             yield
@@ -87,7 +87,7 @@ class HeadCapture:
             self.is_paused = False
 
     def trains(self) -> bool:
-        """Whether the head is in training mode; before it is known, whether a linear layer is."""
+        """Tell whether the head is in training mode; before it is known, whether a linear layer is."""
         return any(module.training for module in self._watched.values())
 
     def __enter__(self) -> "HeadCapture":
@@ -126,7 +126,7 @@ class HeadCapture:
         output.register_hook(lambda grad: self._went_backward(batch, grad))  # type: ignore[no-untyped-call]
 
     def _version(self, name: str) -> tuple[int, ...]:
-        """Changes with every in-place change of the head's parameters, and with every step of their optimizer.
+        """Return numbers that change with every change of the head's parameters in place, or by their optimizer.
 
         Both, because an optimizer that writes to ``parameter.data`` leaves no trace in the first. Of sharded parameters
         the shards count: the whole is made anew in each pass.
@@ -149,7 +149,7 @@ class HeadCapture:
         batch.logits_grad = grad.detach()
 
     def take(self) -> HeadBatch:
-        """The batch that went forward and backward since the last call.
+        """Return the batch that went forward and backward since the last call.
 
         Raises:
             StepOrderError: there is none, there are several, or the weights changed meanwhile.
@@ -216,7 +216,7 @@ class HeadCapture:
 
 
 def learning_rate(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> float:
-    """Of the parameter group that holds `weight`; NaN without an optimizer."""
+    """Return the learning rate of the parameter group that holds `weight`; NaN without an optimizer."""
     for group in optimizer.param_groups if optimizer else ():
         if any(parameter is weight for parameter in group["params"]):
             return float(group["lr"])
@@ -224,7 +224,7 @@ def learning_rate(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> fl
 
 
 def optimizer_facts(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> dict[str, Any] | None:
-    """Its name, and momentum and weight decay of the group that holds `weight`, if it has them; None without one."""
+    """Return the optimizer's name, and momentum and weight decay of the group that holds `weight`; None without one."""
     if optimizer is None:
         return None
     facts: dict[str, Any] = {"name": type(optimizer).__name__}

@@ -1,4 +1,4 @@
-"""What is checked now and then while recording: that the head is linear, and that the loss is the one assumed.
+"""Checks now and then while recording: that the head is linear, and that the loss is the one assumed.
 
 The gradient that came back to the head's output is compared with the residual that the closed form computes. Batches
 with near-uniform predictions cannot tell losses apart, so one batch is not enough: `due` names the batches to look at.
@@ -16,14 +16,14 @@ from gwa_attrib.recording.head import HeadBatch
 
 
 def due(step: int, *, first_epoch: bool) -> bool:
-    """Whether to check the batch `step` (from 0) of an epoch: the first of each, and 1, 2, 4, 8... of the first."""
+    """Tell whether to check the batch `step` (from 0): the first of each epoch, and 1, 2, 4, 8... of the first."""
     return step == 0 or (first_epoch and step & (step - 1) == 0)
 
 
 def direction_deviation(
     expected: Float[Tensor, "sample class"], grad: Float[Tensor, "sample class"]
 ) -> Float[Tensor, ""]:
-    """Largest distance between the unit vectors along the two gradients of the logits; 0 is equal, 2 is opposite.
+    """Return the largest distance of the unit vectors along two gradients of the logits; 0 is equal, 2 is opposite.
 
     Left out: samples whose residual is so small that its direction is rounding, and gradients that are zero or not
     finite (a loss scaler that overflowed).
@@ -36,7 +36,9 @@ def direction_deviation(
 
 
 def measure(batch: HeadBatch, loss: BatchLoss) -> Float[Tensor, " 3"] | None:
-    """Deviations of a batch from a linear head, from the loss, and from the loss of softmax twice; 1 is the tolerance.
+    """Measure how far a batch is from a linear head, from the loss, and from the loss of softmax twice.
+
+    In units of the tolerance.
 
     They stay on the device. None for a batch without rows.
     """
@@ -79,7 +81,7 @@ def verify(measured: list[Float[Tensor, " 3"]], head: str | None) -> None:
 
 
 def _residual_of_softmax_twice(loss: BatchLoss) -> Tensor:
-    """Gradient of cross_entropy(softmax(z), y) with respect to z: what a model that ends in a softmax is trained on.
+    """Return the gradient of cross_entropy(softmax(z), y) in z: what a model that ends in a softmax is trained on.
 
     With p = softmax(z) and s = softmax(p) - y it is (diag(p) - p pᵀ) s.
     """

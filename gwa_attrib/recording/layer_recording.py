@@ -25,7 +25,7 @@ from gwa_attrib.store.schema import WHOLE
 
 
 class LayerRecording:
-    """Listens to the layers beside the head; a context manager, to be entered before the head's capture."""
+    """The recording of the layers beside the head; a context manager, to be entered before the head's capture."""
 
     def __init__(self, model: nn.Module, layers: str | Sequence[str], engine: str, head: HeadCapture) -> None:
         self._model = model
@@ -35,16 +35,16 @@ class LayerRecording:
         self._checked = False
         self._handle: RemovableHandle | None = None
         self.samples: Callable[[], int] = lambda: 0
-        """How many samples the coming batch has, if that is known; 0 if not."""
+        """Tells how many samples the coming batch has, if that is known; 0 if not."""
         self.totals_due: Callable[[], bool] = lambda: False
-        """Whether the sums over the coming batch are to be checked."""
+        """Tells whether the sums over the coming batch are to be checked."""
         self._head = head
         self._capture.trains = lambda: model.training or head.trains()
         head.on_backward = self._went_backward
 
     @property
     def how(self) -> dict[str, str]:
-        """Which rule covers each layer."""
+        """The rule that covers each layer."""
         return dict(self._capture.plan.how)
 
     def __enter__(self) -> "LayerRecording":
@@ -62,7 +62,7 @@ class LayerRecording:
             self._handle = None
 
     def paused(self) -> AbstractContextManager[None]:
-        """Whatever passes through the model inside the block is no training."""
+        """Take nothing that passes through the model inside the block for training."""
         return self._capture.while_listening(Listening.PAUSED)
 
     def before_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ class LayerRecording:
         self._capture.drop()
 
     def table(self, epoch: int) -> pa.Table:
-        """What was observed in the open epoch."""
+        """Return what was observed in the open epoch."""
         return self._buffer.table(epoch)
 
     def close_epoch(self) -> None:

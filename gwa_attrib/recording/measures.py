@@ -37,14 +37,14 @@ class View:
     model: nn.Module
     head: str
     loader: DataLoader[Any]
-    """Over the samples of the probe, in their order."""
+    """The loader over the samples of the probe, in their order."""
     features: Tensor
     """Inputs of the head in evaluation mode, ``[sample, feature]``, at most `POINTS` samples."""
     logits: Tensor
     targets: Tensor
     forward: Forward
     loss: CrossEntropy
-    """That the model is trained with."""
+    """The loss that the model is trained with."""
     epoch: int
 
     @property
@@ -73,7 +73,7 @@ def disparity(view: View) -> dict[str, float]:
 
 
 def _training_losses(view: View) -> Iterator[Tensor]:
-    """Of a few batches, drawn anew in each epoch."""
+    """Yield the losses of a few batches, drawn anew in each epoch."""
     generator = torch.Generator().manual_seed(view.epoch)
     loader = DataLoader(
         view.loader.dataset,
@@ -107,7 +107,7 @@ def peak_dimension(view: View) -> dict[str, float]:
 
 
 def _activations(view: View, name: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Outputs of one module, flattened; one module at a time, so that one is in memory."""
+    """Return the outputs of one module, flattened; one module at a time, so that one is in memory."""
     caught: list[Tensor] = []
     module = view.model.get_submodule(name)
 

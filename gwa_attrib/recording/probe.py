@@ -38,12 +38,12 @@ class ProbeBatch(NamedTuple):
     """Input of the head, ``[sample, feature]``."""
     logits: Tensor
     weight: Tensor
-    """Of the head."""
+    """The kernel of the head."""
     bias: Tensor | None
 
 
 class Probe:
-    """Which samples are looked at, and how.
+    """The samples that are looked at, and the way to look at them.
 
     Args:
         model: The model to look at; of an `AveragedModel` the averaged weights.
@@ -60,21 +60,21 @@ class Probe:
 
     @property
     def loader(self) -> DataLoader[Any] | None:
-        """Over the samples that are looked at, once it is known."""
+        """The loader over the samples that are looked at, once it is known."""
         return self._loader
 
     @property
     def forward(self) -> Forward:
-        """Runs the model on a batch."""
+        """The function that runs the model on a batch."""
         return self._forward
 
     def watch(self, loader: DataLoader[Any]) -> None:
-        """The loader of the training set: the first that the recorder meets."""
+        """Draw the samples from the loader of the training set: the first that the recorder meets."""
         if self._loader is None:
             self._loader = sampled(loader, self._samples, self._processes)
 
     def head(self, name: str) -> nn.Linear:
-        """The layer of that name in the model that is looked at."""
+        """Return the layer of that name in the model that is looked at."""
         module = dict(self.model.named_modules()).get(name)
         if not isinstance(module, nn.Linear):
             raise InputError(
@@ -85,7 +85,7 @@ class Probe:
         return module
 
     def batches(self, name: str, loader: Any = None) -> Iterator[ProbeBatch]:
-        """All batches of the probe; `loader` instead of the drawn samples.
+        """Yield all batches of the probe; `loader` instead of the drawn samples.
 
         Raises:
             InputError: no loader is known, or its batches are of an unknown kind.
@@ -113,7 +113,7 @@ class Probe:
     def measure(
         self, name: str, loader: Any, *, epoch: int, step: int, signals: tuple[str, ...], loss: CrossEntropy
     ) -> pa.Table:
-        """The table of the probe, with the columns of the observations."""
+        """Return the table of the probe, with the columns of the observations."""
         buffer = EpochBuffer()
         for batch in self.batches(name, loader):
             if not len(batch.sample_ids) == len(batch.targets) == len(batch.logits):
@@ -130,17 +130,17 @@ class Probe:
         return buffer.table(epoch, signals)
 
     def changed(self, table: pa.Table) -> int | None:
-        """How many samples are predicted otherwise than in the last probe they were in; None if none was in one."""
+        """Count the samples that are predicted otherwise than in their last probe; None if none was in one."""
         now = _predictions(table)
         both = now.index.intersection(self._last.index)
         return int((now[both] != self._last[both]).sum()) if len(both) else None
 
     def forget(self) -> None:
-        """As before the first epoch."""
+        """Forget all predictions, as before the first epoch."""
         self._last = pd.Series(dtype=np.int32)
 
     def remember(self, table: pa.Table) -> None:
-        """The epoch is over."""
+        """Remember the predictions of an epoch that is over."""
         self._last = _predictions(table).combine_first(self._last)
 
 
@@ -150,8 +150,10 @@ def _predictions(table: pa.Table) -> pd.Series:
 
 
 def sampled(loader: DataLoader[Any], samples: int | None, processes: Processes) -> DataLoader[Any]:
-    """A loader over `samples` of the loader's data set, always the same ones, in their order; of several processes each
-    gets its share, and all as many: some processes one sample that another has, too."""
+    """Make a loader over `samples` of the loader's data set, always the same ones, in their order.
+
+    Of several processes each gets its share, and all as many: some processes one sample that another has, too.
+    """
     dataset = loader.dataset
     positions = np.arange(len(dataset))  # type: ignore[arg-type]
     if samples is not None and samples < len(positions):

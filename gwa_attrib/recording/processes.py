@@ -20,9 +20,9 @@ from gwa_attrib.store.run_files import joined
 Result = TypeVar("Result")
 Told = TypeVar("Told")
 OBSERVED = ("sample_id", "step", "label", "pred", "p_label")
-"""What every process knows of the others' observations."""
+"""The columns of the others' observations that every process knows."""
 LOOKED_AT = ("sample_id", "step", "label", "pred")
-"""What every process knows of the others' probes."""
+"""The columns of the others' probes that every process knows."""
 
 
 class Processes:
@@ -35,7 +35,7 @@ class Processes:
         self._group = dist.new_group(backend="gloo") if several else None
 
     def each(self, work: Callable[[], Result], tell: Callable[[Result], Told]) -> tuple[Result, list[Told]]:
-        """What `work` gives here; and of all processes, by rank, what `tell` makes of it.
+        """Return what `work` gives here, and, of all processes by rank, what `tell` makes of it.
 
         Raises:
             RecordingError: it failed in another process; where it failed here, its own error.
@@ -53,7 +53,7 @@ class Processes:
         return result, [theirs for theirs, _ in told]
 
     def first(self, work: Callable[[], Result]) -> Result:
-        """What `work` gives in the process of rank 0, which alone does it.
+        """Return what `work` gives in the process of rank 0, which alone does it.
 
         Raises:
             RecordingError: it failed there; in that process its own error.
@@ -90,23 +90,23 @@ def _raise_if(rank: int, text: str | None) -> None:
 
 
 def told(table: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """What a process tells the others of a table."""
+    """Return the columns of a table that a process tells the others."""
     return table.select(list(columns))
 
 
 def in_order(tables: Sequence[pa.Table]) -> pa.Table:
-    """The rows of all processes in the order in which they were made; of one step by rank."""
+    """Join the rows of all processes in the order in which they were made; those of one step by rank."""
     rows = joined(tables)
     return rows if len(tables) == 1 else rows.take(np.argsort(rows["step"].to_numpy(), kind="stable"))
 
 
 def own_rows(tables: Sequence[pa.Table], rank: int) -> Bool[np.ndarray, " row"]:
-    """Of each row of the table of `rank`, whether no process of lower rank has that sample."""
+    """Mark the rows of the table of `rank` whose sample no process of lower rank has."""
     lower = [table["sample_id"].to_numpy() for table in tables[:rank]]
     known = np.concatenate([np.empty(0, dtype=np.int64), *lower])
     return ~np.isin(tables[rank]["sample_id"].to_numpy(), known)
 
 
 def own_samples(tables: Sequence[pa.Table], rank: int) -> int:
-    """How many samples the process of `rank` counts: those that none of lower rank has."""
+    """Count the samples of the process of `rank` that none of lower rank has."""
     return len(np.unique(tables[rank]["sample_id"].to_numpy()[own_rows(tables, rank)]))

@@ -55,13 +55,13 @@ class Replay:
         }
 
     def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | None]]:
-        """Of each epoch what was observed, and what was looked at in evaluation mode, if anything was."""
+        """Yield what was observed in each epoch, and what was looked at in evaluation mode, if anything was."""
         for epoch, paths in self._files[OBSERVATIONS].items():
             looked = self._files[PROBE].get(epoch)
             yield self._joined(paths, epoch), None if looked is None else self._joined(looked, epoch)
 
     def rows(self) -> dict[int, list[Row]]:
-        """The summaries of the epochs, by their number."""
+        """Return the summaries of the epochs, by their number."""
         files = self._files[EPOCHS]
         return {
             epoch: [
@@ -71,7 +71,7 @@ class Replay:
         }
 
     def steps(self) -> int:
-        """How many steps the epochs took."""
+        """Count the steps that the epochs took."""
         files = self._files[OBSERVATIONS]
         if not files:
             return 0
@@ -157,7 +157,7 @@ class Recorder:
         explain_full_graph(error)
 
     def batches(self, loader: DataLoader[Any]) -> Batches:
-        """The batches of `loader`, unchanged; the ids of their samples travel with them to the next `step`.
+        """Yield the batches of `loader`, unchanged; the ids of their samples travel with them to the next `step`.
 
         Ids are positions in the data set at the bottom of any `Subset`s.
 
@@ -284,7 +284,7 @@ class Recorder:
         return self._buffer.table(self._epoch, SIGNALS)
 
     def _write(self, table: pa.Table, look: Look | None, sums: Row, metrics: dict[str, float]) -> Row:
-        """The observations last: an epoch is there when they are. Before them all, the table of their samples."""
+        """Write all files of an epoch, the observations last: an epoch is there when they are."""
         of_look, sums_of_look = ({}, None) if look is None else (look.metrics, look.sums)
         check_names("metric", metrics, of_look)
         row = epoch_row(self._epoch, self._processes.rank, sums, {**metrics, **of_look}, sums_of_look)
@@ -330,5 +330,5 @@ class Recorder:
         self._epoch, self._step = epoch, replay.steps()
 
     def epochs(self) -> pd.DataFrame:
-        """One row for each epoch that has ended, as `Run.epochs()` gives them."""
+        """Return one row for each epoch that has ended, as `Run.epochs()` gives them."""
         return epoch_frame(self._rows)

@@ -1,5 +1,5 @@
-"""What the recorder knows about each sample: whether it exists, its label, its last prediction, and what the training
-agrees on.
+"""The knowledge about each sample while recording: that it exists, its label, its last prediction, and the label that
+the training agrees on.
 
 The last is a vote, of each epoch's prediction, with what is left of the sample's own residual. While a model trains it
 predicts for every sample, and its label still pulls with the residual ``1 - p(label)``. A prediction made then is the
@@ -37,7 +37,7 @@ class SampleBook:
         self._last_pred = np.full(num_samples, -1, dtype=np.int32)
 
     def announce(self, sample_ids: Int[np.ndarray, " sample"], base_size: int) -> None:
-        """The ids that a loader can yield, in the order of its data set, out of `base_size`.
+        """Take note of the ids that a loader can yield, in the order of its data set, out of `base_size`.
 
         Raises:
             SampleIdError: with what was announced before there are more of them than `num_samples`.
@@ -113,18 +113,18 @@ class SampleBook:
         self._label = settled
 
     def changed_predictions(self, table: pa.Table) -> int | None:
-        """How many samples are predicted otherwise than when they were last seen; None if none was seen before."""
+        """Count the samples predicted otherwise than when they were last seen; None if none was seen before."""
         latest = self._latest_predictions(table)
         compared = (self._last_pred >= 0) & (latest >= 0)
         return int(np.sum(latest[compared] != self._last_pred[compared])) if compared.any() else None
 
     def remember_predictions(self, table: pa.Table) -> None:
-        """Close the epoch."""
+        """Remember the predictions of an epoch, which closes it."""
         latest = self._latest_predictions(table)
         self._last_pred = np.where(latest >= 0, latest, self._last_pred)
 
     def _latest_predictions(self, table: pa.Table) -> Int[np.ndarray, " sample"]:
-        """The last one of each sample in the epoch, -1 where it was not seen."""
+        """Return the last prediction of each sample in the epoch, -1 where it was not seen."""
         latest = np.full(len(self._last_pred), -1, dtype=np.int32)
         latest[self._positions(table["sample_id"].to_numpy())] = table["pred"].to_numpy()
         return latest
@@ -151,7 +151,7 @@ class SampleBook:
         return where
 
     def frame(self) -> pd.DataFrame:
-        """The samples table of the run."""
+        """Return the samples table of the run."""
         table = pd.DataFrame(
             {"sample_id": self.sample_ids, "key": self.sample_ids.astype(str), "label": self._label},
             index=self.sample_ids,
@@ -170,7 +170,7 @@ class Consensus:
     votes: Array = field(default_factory=lambda: np.empty(0, dtype=np.float64))
 
     def after(self, table: pa.Table) -> "Consensus":
-        """With the votes of an epoch's observations: of their `sample_id`, `pred` and `p_label`."""
+        """Return the votes with those of an epoch's observations added: of their `sample_id`, `pred` and `p_label`."""
         weight = 1.0 - table["p_label"].to_numpy().astype(np.float64)
         sample = np.concatenate([self.sample, table["sample_id"].to_numpy()])
         label = np.concatenate([self.label, table["pred"].to_numpy()])
@@ -183,7 +183,7 @@ class Consensus:
         return Consensus(sample[first], label[first], np.add.reduceat(votes, first))
 
     def labels(self, sample_ids: Int[np.ndarray, " row"]) -> Int[np.ndarray, " row"]:
-        """The class with the most votes, of equals the lowest; -1 for a sample that got no vote."""
+        """Return the class with the most votes, of equals the lowest; -1 for a sample that got no vote."""
         found = np.full(len(sample_ids), -1, dtype=np.int64)
         if not len(self.sample):
             return found
@@ -197,5 +197,5 @@ class Consensus:
         return found
 
     def agreeing(self, table: pa.Table) -> int:
-        """How many rows of a probe are predicted as the training agrees."""
+        """Count the rows of a probe that are predicted as the training agrees."""
         return int((self.labels(table["sample_id"].to_numpy()) == table["pred"].to_numpy()).sum())

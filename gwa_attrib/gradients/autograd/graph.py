@@ -1,4 +1,4 @@
-"""Where a tensor that is the same for every sample meets the samples: found in the autograd graph.
+"""The places where a tensor that is the same for every sample meets the samples, found in the autograd graph.
 
 A class token, position embeddings, a layer scale, the projections inside `nn.MultiheadAttention`: their gradient
 arrives summed over the batch. One node earlier it is still apart. This module finds that node for each parameter (or
@@ -21,13 +21,13 @@ class Meeting(NamedTuple):
 
     node: Node
     slot: int
-    """Which operand of the node it is."""
+    """The number of the operand that it is."""
     entries: Tensor
     """Entries of the tensor that arrive there, in the shape of the operand."""
 
 
 def parents_of(roots: Iterable[Node]) -> Parents:
-    """For each node of the graph below `roots` the nodes that use it, with the operand and which output they use."""
+    """Map each node of the graph below `roots` to the nodes that use it, with the operand and the output they use."""
     parents: Parents = {}
     waiting, seen = [root for root in roots if root is not None], set()
     while waiting:
@@ -43,19 +43,19 @@ def parents_of(roots: Iterable[Node]) -> Parents:
 
 
 def parameter_nodes(parents: Parents) -> dict[int, Node]:
-    """The node of each parameter in the graph, by the parameter's id."""
+    """Map the id of each parameter in the graph to its node."""
     return {id(node.variable): node for node in parents if hasattr(node, "variable")}
 
 
 def numbered(parents: Parents, number: int) -> Node | None:
-    """The node with this sequence number, if it is in the graph."""
+    """Find the node with this sequence number, if it is in the graph."""
     return next((node for node in parents if not hasattr(node, "variable") and node._sequence_nr() == number), None)
 
 
 def meetings(
     parents: Parents, node: Node, shape: torch.Size, samples: int, known: frozenset[str] | None = None
 ) -> Iterator[Meeting]:
-    """All uses of the tensor that `node` stands for, followed through its views.
+    """Yield all uses of the tensor that `node` stands for, followed through its views.
 
     Where the copies of a tensor are as many as the samples, but may be those of positions, `known` decides: the names
     of the operations in which it has met the samples before.
@@ -79,7 +79,7 @@ MIXING = ("NativeBatchNormBackward0", "CudnnBatchNormBackward0", "MiopenBatchNor
 
 
 def mixed_parameters(parents: Parents) -> set[int]:
-    """Ids of the parameters whose gradients pass through a batch norm that used the statistics of its batch.
+    """Return the ids of the parameters whose gradients pass through a batch norm that used its batch's statistics.
 
     Instance norms are batch norms of a batch of one to torch, and mix nothing.
     """
@@ -99,13 +99,13 @@ def mixed_parameters(parents: Parents) -> set[int]:
 
 
 def spreads(node: Node, index: Tensor, samples: int) -> bool:
-    """Whether the node copies the tensor once for each sample."""
+    """Tell whether the node copies the tensor once for each sample."""
     if node.name() not in ("ExpandBackward0", "RepeatBackward0"):
         return False
     return samples in spread_dimensions(index.shape, shape_of(node)).values()
 
 
 def spread_dimensions(operand: torch.Size, result: torch.Size) -> dict[int, int]:
-    """Dimensions of `result` along which `operand` is repeated by broadcasting, with their sizes."""
+    """Return the dimensions of `result` along which `operand` is repeated by broadcasting, with their sizes."""
     missing = len(result) - len(operand)
     return {d: size for d, size in enumerate(result) if d < missing or (operand[d - missing] == 1 and size != 1)}

@@ -1,4 +1,4 @@
-"""Of one backward pass: the gradients of what all samples share, listened to where it meets the samples."""
+"""The gradients of what all samples share in one backward pass, listened to where it meets the samples."""
 
 from collections.abc import Callable, Iterable
 
@@ -23,7 +23,7 @@ class SharedTensors:
     def __init__(self, plan: Plan, known: Known, samples: int) -> None:
         self._plan, self._known, self._samples = plan, known, samples
         self.pieces: dict[str, list[Piece]] = {}
-        """Of each such parameter."""
+        """The pieces of the gradient of each such parameter."""
         self.outputs: list[tuple[LayerUse, list[Piece]]] = []
         self.handles: list[RemovableHandle] = []
 
@@ -35,7 +35,7 @@ class SharedTensors:
         covered: Callable[[str], bool],
         over: Callable[[], bool],
     ) -> None:
-        """Find them in the graph, and listen until the backward pass is `over`.
+        """Find the tensors in the graph, and listen to them until the backward pass is `over`.
 
         `covered` tells whether a parameter was measured in a layer after all.
 
@@ -73,7 +73,7 @@ class SharedTensors:
         self.handles += [listen(meeting, owner, take) for meeting in met]
 
     def _arrival(self, name: str, pieces: list[Piece], covered: Callable[[str], bool]) -> Callable[[Tensor], None]:
-        """No gradient may come to a parameter that is not in the graph; of a batch of one it is the sample's own."""
+        """Make the hook of a parameter outside of the graph, to which no gradient may come but in a batch of one."""
 
         def arrived(grad: Tensor) -> None:
             if covered(name) or self._over():
@@ -92,7 +92,7 @@ class SharedTensors:
         return arrived
 
     def operands(self, use: LayerUse, pieces: list[Piece]) -> Operands:
-        """Of a layer whose output all samples share, as if each sample had called it."""
+        """Return the operands of a layer whose output all samples share, as if each sample had called it."""
         like = torch.empty(use.output_shape, device="meta")
         delta = gradient_of_pieces(like, pieces, slice(0, self._samples))
         return use.operands(self._samples, Layout.SHARED, delta)

@@ -13,7 +13,7 @@ from gwa_attrib.gradients.rules.rule import Operands, Part, Rule
 
 
 class SharedUse(NamedTuple):
-    """One of the uses."""
+    """One of the uses of a parameter."""
 
     rule: Rule
     module: nn.Module
@@ -23,7 +23,7 @@ class SharedUse(NamedTuple):
 
 
 def part_of_uses(parameter: Tensor, uses: Sequence[SharedUse]) -> Part:
-    """Product and norm of the sum of the uses' gradients."""
+    """Return product and norm of the sum of the uses' gradients."""
     if all(use.rule.gradient is linear_gradient and use.own_name == "weight" for use in uses):
         return _as_one_sequence(parameter, uses)
     dot, norm = [], []
@@ -36,13 +36,13 @@ def part_of_uses(parameter: Tensor, uses: Sequence[SharedUse]) -> Part:
 
 
 def gradient_of_uses(uses: Sequence[SharedUse], part: slice) -> Tensor:
-    """Per-sample gradients ``[sample, *parameter.shape]`` of some samples."""
+    """Return the per-sample gradients ``[sample, *parameter.shape]`` of some samples."""
     first, *others = (use.rule.gradient(use.module, use.operands.rows(part))[use.own_name] for use in uses)
     return sum(others, start=first)
 
 
 def _as_one_sequence(weight: Tensor, uses: Sequence[SharedUse]) -> Part:
-    """Linear uses side by side: their positions are one longer sequence."""
+    """Return product and norm of linear uses side by side: their positions are one longer sequence."""
     x = torch.cat([use.operands.x.flatten(1, -2) for use in uses], dim=1)
     delta = torch.cat([use.operands.delta.flatten(1, -2) for use in uses], dim=1)
     dot = ((x @ weight.detach().to(x.dtype).t()) * delta).sum(dim=(1, 2))

@@ -18,16 +18,16 @@ from gwa_attrib.gradients.rules.rule import Part
 
 
 class Owner(NamedTuple):
-    """What is tapped, in a batch of how many samples, and what is known of where they are."""
+    """The tensor that is tapped, the size of the batch, and what is known of where the samples are."""
 
     name: str
     samples: int
     known: Known
     time_major: bool = False
-    """Whether rows and the first two dimensions are ``[time, sample]``, as they are inside nn.MultiheadAttention."""
+    """True where rows and the first two dimensions are ``[time, sample]``, as inside nn.MultiheadAttention."""
 
     def layout(self, choices: Sequence[Layout]) -> Layout | None:
-        """Out of those that fit, the likeliest first; None if there is none."""
+        """Choose a layout out of those that fit, the likeliest first; None if there is none."""
         if self.time_major and Layout.SECOND in choices:
             return Layout.SECOND
         known = self.known.layouts.get(self.name)
@@ -78,7 +78,7 @@ def listen(meeting: Meeting, owner: Owner, take: Take) -> Any:
 
 
 def not_understood(name: str, node: Node) -> LayerError:
-    """The error of an operation for which there is no rule."""
+    """Return the error of an operation for which there is no rule."""
     return LayerError(
         expected=f"to know how the per-sample gradient of {name!r} comes about",
         found=f"a use in {node.name()}, which is not one of the operations understood",
@@ -114,7 +114,7 @@ FACTORS: dict[str, Callable[[Meeting, Owner, Tensor], Tensor]] = {
 
 
 def saved(node: Node, name: str, owner: str) -> Tensor:
-    """A tensor that the node keeps for its own backward pass.
+    """Read a tensor that the node keeps for its own backward pass.
 
     Raises:
         LayerError: it is kept through hooks (checkpointing), which allow it to be read only once.
@@ -156,7 +156,7 @@ def _spread(meeting: Meeting, owner: Owner, grad: Tensor) -> Spread:
 
 
 def rows_first(rows: Tensor, owner: Owner) -> Tensor:
-    """Flattened rows ``[sample·position, feature]`` as ``[sample, position, feature]``."""
+    """Turn flattened rows ``[sample·position, feature]`` into ``[sample, position, feature]``."""
     if len(rows) % owner.samples:
         raise LayerError(
             expected=f"the rows at {owner.name!r} to be {owner.samples} samples times positions",
@@ -174,7 +174,10 @@ def _rows(meeting: Meeting, owner: Owner, grad: Tensor) -> Rows:
 
 
 def part_of_pieces(parameter: Tensor, pieces: Sequence[Piece], samples: int) -> Part:
-    """Exact also where several uses share entries: then the gradients are formed, a few samples at a time."""
+    """Return product and norm of a parameter from the pieces of its gradient.
+
+    Exact also where several uses share entries: then the gradients are formed, a few samples at a time.
+    """
     if not overlapping([piece.entries for piece in pieces], parameter.numel()):
         parts = [_apart(parameter.detach(), piece) for piece in pieces]
         return Part(sum(p.dot for p in parts), sum(p.squared_norm for p in parts))  # type: ignore[arg-type]
@@ -187,7 +190,7 @@ def part_of_pieces(parameter: Tensor, pieces: Sequence[Piece], samples: int) -> 
 
 
 def overlapping(indices: Sequence[Tensor], size: int) -> bool:
-    """Whether an entry of the parameter appears twice."""
+    """Tell whether an entry of the parameter appears twice."""
     if len(indices) == 1 and indices[0].numel() == size and indices[0].is_contiguous():
         return False
     everything = torch.cat([index.flatten() for index in indices])
@@ -195,7 +198,7 @@ def overlapping(indices: Sequence[Tensor], size: int) -> bool:
 
 
 def gradient_of_pieces(parameter: Tensor, pieces: Sequence[Piece], part: slice) -> Tensor:
-    """Per-sample gradients ``[sample, *parameter.shape]`` of some samples."""
+    """Return the per-sample gradients ``[sample, *parameter.shape]`` of some samples."""
     values = [_gradient(piece, part) for piece in pieces]
     total = values[0].new_zeros(len(values[0]), parameter.numel())
     for piece, value in zip(pieces, values, strict=True):

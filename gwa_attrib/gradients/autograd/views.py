@@ -11,12 +11,12 @@ Node = Any
 
 
 def signed(value: int) -> int:
-    """Nodes store negative dimensions as unsigned numbers."""
+    """Return the signed number behind an unsigned one: nodes store negative dimensions so."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def shape_of(node: Node, output: int = 0) -> torch.Size:
-    """Shape of what the forward pass of the node put out."""
+    """Return the shape of what the forward pass of the node put out."""
     return torch.Size(node._input_metadata[output].shape)
 
 
@@ -67,4 +67,4 @@ VIEWS: dict[str, Callable[[Tensor, Node, int], Tensor]] = {
     "RepeatBackward0": lambda index, node, output: index.repeat(tuple(node._saved_repeats)),
     "ExpandBackward0": lambda index, node, output: index.expand(shape_of(node, output)),
 }
-"""By the name of the node: the forward pass of the view, applied to the numbers of the entries."""
+"""The forward pass of each view by the name of its node, to be applied to the numbers of the entries."""

@@ -6,7 +6,7 @@ from gwa_attrib.gradients.rules.rule import Gradients, Operands, Rule, layer_rul
 
 
 def gradient(module: nn.PReLU, operands: Operands) -> Gradients:
-    """Of the slopes: one for all channels, or one a channel."""
+    """Form the gradient of the slopes: one for all channels, or one a channel."""
     product = operands.delta * operands.x.clamp_max(0.0)
     if module.num_parameters == 1 or product.dim() < 3:
         return {"weight": product.flatten(1).sum(dim=1, keepdim=True)}

@@ -34,7 +34,7 @@ FAST_GROUPS = 16
 
 
 def geometry(module: nn.modules.conv._ConvNd) -> Geometry:
-    """With the padding that the convolution itself does; any other has to be in the input already."""
+    """Return the geometry with the padding that the convolution itself does; any other has to be in the input."""
     own = module.transposed or (module.padding_mode == "zeros" and not isinstance(module.padding, str))
     return Geometry(
         kernel=tuple(module.kernel_size),
@@ -48,7 +48,7 @@ def geometry(module: nn.modules.conv._ConvNd) -> Geometry:
 
 
 def padded(module: nn.modules.conv._ConvNd, x: Tensor, shape: Geometry) -> tuple[Tensor, Geometry]:
-    """The input ``[..., channel, *space]`` as the kernel meets it, and the geometry without padding."""
+    """Return the input ``[..., channel, *space]`` as the kernel meets it, and the geometry without padding."""
     without = shape._replace(padding=(0,) * len(shape.kernel))
     images = x.flatten(0, -len(shape.kernel) - 2)
     images = pad(images, tuple(module._reversed_padding_repeated_twice), module.padding_mode)
@@ -56,7 +56,7 @@ def padded(module: nn.modules.conv._ConvNd, x: Tensor, shape: Geometry) -> tuple
 
 
 def kernel(module: nn.modules.conv._ConvNd, x: Tensor, delta: Tensor) -> Tensor:
-    """Per-sample gradients of the kernel, in the fastest of the exact ways."""
+    """Form the per-sample gradients of the kernel, in the fastest of the exact ways."""
     shape = geometry(module)
     if not module.transposed and any(module._reversed_padding_repeated_twice) and not any(shape.padding):
         x, shape = padded(module, x, shape)
@@ -69,7 +69,7 @@ def kernel(module: nn.modules.conv._ConvNd, x: Tensor, delta: Tensor) -> Tensor:
 
 
 def gradient(module: nn.modules.conv._ConvNd, operands: Operands) -> Gradients:
-    """Of kernel and bias, formed."""
+    """Form the gradients of kernel and bias."""
     delta = operands.delta
     gradients = {"weight": kernel(module, operands.x, delta)} if module.weight.requires_grad else {}
     if module.bias is not None:
@@ -78,7 +78,7 @@ def gradient(module: nn.modules.conv._ConvNd, operands: Operands) -> Gradients:
 
 
 def prefers_gram(module: nn.modules.conv._ConvNd, x: Tensor, out: Tensor, *, saves: bool = False) -> bool:
-    """Whether norms come from Gram matrices; `x` and `out` are ``[..., channel, *space]``."""
+    """Tell whether norms come from Gram matrices; `x` and `out` are ``[..., channel, *space]``."""
     dims = len(module.kernel_size)
     pad_by = module._reversed_padding_repeated_twice
     sides = [size + pad_by[2 * i] + pad_by[2 * i + 1] for i, size in enumerate(reversed(x.shape[-dims:]))]
@@ -88,7 +88,7 @@ def prefers_gram(module: nn.modules.conv._ConvNd, x: Tensor, out: Tensor, *, sav
 
 
 def norms(module: nn.modules.conv._ConvNd, operands: Operands, sums: Gradients | None = None) -> Parts:
-    """Through Gram matrices where that is less work, else from the formed gradients."""
+    """Return products and norms through Gram matrices where that is less work, else from the formed gradients."""
     x, delta, out = operands.x, operands.delta, operands.out
     saves = sums is not None
     if x.shape[1] != 1 or not module.weight.requires_grad or not prefers_gram(module, x, delta, saves=saves):

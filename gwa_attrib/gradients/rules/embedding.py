@@ -12,7 +12,7 @@ from gwa_attrib.gradients.rules.rule import Gradients, Operands, Part, Parts, Ru
 
 
 def lookups(module: nn.Embedding | nn.EmbeddingBag, operands: Operands) -> tuple[Tensor, Tensor, Tensor]:
-    """Of every lookup that has a gradient: its sample, its row, its δ."""
+    """Return sample, row and δ of every lookup that has a gradient."""
     delta = operands.delta
     if operands.coefficient is not None:
         delta = delta.unsqueeze(2) * operands.coefficient.unsqueeze(3)
@@ -26,12 +26,12 @@ def lookups(module: nn.Embedding | nn.EmbeddingBag, operands: Operands) -> tuple
 
 
 def gradient(module: nn.Embedding | nn.EmbeddingBag, operands: Operands) -> Gradients:
-    """Of the table, formed: large."""
+    """Form the gradient of the table: large."""
     return {"weight": table_gradient(len(operands.x), module.num_embeddings, *lookups(module, operands))}
 
 
 def norms(module: nn.Embedding | nn.EmbeddingBag, operands: Operands, sums: Gradients | None = None) -> Parts:
-    """From the rows that were looked up."""
+    """Return product and norm from the rows that were looked up."""
     samples = len(operands.x)
     sample, rows, delta = lookups(module, operands)
     products = (delta * F.embedding(rows, module.weight.detach()).to(delta.dtype)).sum(dim=1)
@@ -40,7 +40,7 @@ def norms(module: nn.Embedding | nn.EmbeddingBag, operands: Operands, sums: Grad
 
 
 def refuses(module: nn.Embedding | nn.EmbeddingBag) -> str | None:
-    """What makes a gradient depend on the rest of the batch, or is not linear in the table."""
+    """Name what makes a gradient depend on the rest of the batch, or is not linear in the table."""
     if module.scale_grad_by_freq:
         return "scale_grad_by_freq=True, which divides a sample's gradient by what the batch looks up"
     if module.max_norm is not None:
@@ -57,7 +57,7 @@ def embedding_rule() -> Rule:
 
 
 def unpack_bag(module: nn.EmbeddingBag, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Tensor, ...]:
-    """Row numbers ``[bag, lookup]`` and the factor of each lookup; shorter bags are filled with factor 0."""
+    """Return row numbers ``[bag, lookup]`` and the factor of each lookup; shorter bags are filled with factor 0."""
     names = ("input", "offsets", "per_sample_weights")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     rows, offsets, weights = given["input"], given.get("offsets"), given.get("per_sample_weights")
@@ -74,7 +74,7 @@ def unpack_bag(module: nn.EmbeddingBag, args: tuple[Any, ...], kwargs: Mapping[s
 
 
 def _ragged(module: nn.EmbeddingBag, rows: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Flat row numbers with the offsets of the bags as ``[bag, lookup]``, filled with -1."""
+    """Turn flat row numbers with the offsets of the bags into ``[bag, lookup]``, filled with -1."""
     starts = offsets[:-1] if module.include_last_offset else offsets
     position = torch.arange(len(rows), device=rows.device)
     bag = torch.searchsorted(starts.contiguous(), position, right=True) - 1

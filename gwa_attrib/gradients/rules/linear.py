@@ -8,29 +8,32 @@ from gwa_attrib.gradients.rules.rule import Gradients, Operands, Part, Parts, Ru
 
 
 def flat(operands: Operands) -> tuple[Tensor, Tensor]:
-    """Input and δ as ``[sample, position, feature]``."""
+    """Return input and δ as ``[sample, position, feature]``."""
     return operands.x.flatten(1, -2), operands.delta.flatten(1, -2)
 
 
 def gradient(module: nn.Linear, operands: Operands) -> Gradients:
-    """Of weight and bias, formed."""
+    """Form the gradients of weight and bias."""
     x, delta = flat(operands)
     gradients = {"weight": outer_gradient(x, delta)} if module.weight.requires_grad else {}
     return gradients if module.bias is None else {**gradients, "bias": delta.sum(dim=1)}
 
 
 def without_gradient(positions: int, module: nn.Linear) -> bool:
-    """Whether the norm comes without forming the per-sample gradients."""
+    """Tell whether the norm comes without forming the per-sample gradients."""
     return positions == 1 or gram_is_less_work(positions, module.in_features, module.out_features)
 
 
 def needs_output(module: nn.Linear, x: Tensor, out: Tensor) -> bool:
-    """For the product, ⟨δ, out - bias⟩ = ⟨∂ℓ/∂x, x⟩; positions are guessed, as samples are not known going forward."""
+    """Tell whether the product ⟨δ, out - bias⟩ = ⟨∂ℓ/∂x, x⟩ will be taken.
+
+    Positions are guessed, because the number of samples is not known in the forward pass.
+    """
     return without_gradient(x.shape[1:-1].numel(), module)
 
 
 def norms(module: nn.Linear, operands: Operands, sums: Gradients | None = None) -> Parts:
-    """From outer products or Gram matrices where that is less work, else from the formed gradients."""
+    """Return products and norms without forming the gradients where that is less work, else from them."""
     x, delta = flat(operands)
     positions = x.shape[1]
     if not without_gradient(positions, module):
@@ -46,7 +49,7 @@ def norms(module: nn.Linear, operands: Operands, sums: Gradients | None = None) 
 
 
 def _product(module: nn.Linear, operands: Operands) -> Tensor:
-    """⟨∂ℓ/∂W, W⟩ from what is at hand; exactly zero where W is."""
+    """Return ⟨∂ℓ/∂W, W⟩ from what is at hand; exactly zero where W is."""
     if operands.x_grad is not None:
         return (operands.x * operands.x_grad).flatten(1).sum(dim=1)
     out, x = operands.out, operands.x

@@ -13,19 +13,19 @@ BATCH_NORMS = (nn.modules.batchnorm._BatchNorm,)
 
 
 def layer_norm(module: nn.LayerNorm, operands: Operands) -> Gradients:
-    """Of weight and bias; positions summed."""
+    """Form the gradients of weight and bias; positions are summed."""
     normalized = F.layer_norm(operands.x, module.normalized_shape, eps=module.eps)
     return {"weight": (operands.delta * normalized).sum(dim=1), "bias": operands.delta.sum(dim=1)}
 
 
 def rms_norm(module: nn.RMSNorm, operands: Operands) -> Gradients:
-    """Of the weight; positions summed."""
+    """Form the gradient of the weight; positions are summed."""
     normalized = F.rms_norm(operands.x, list(module.normalized_shape), eps=module.eps)
     return {"weight": (operands.delta * normalized).sum(dim=1)}
 
 
 def saved_statistics(node: Any) -> tuple[Tensor, ...]:
-    """Mean and 1/σ of each group ``[image, group]``, as the forward pass computed them; () in half precision."""
+    """Read mean and 1/σ of each group ``[image, group]`` that the forward pass computed; () in half precision."""
     if node is None or node.name() != "NativeGroupNormBackward0":
         return ()
     mean, rstd = node._saved_result1.detach(), node._saved_result2.detach()
@@ -33,7 +33,10 @@ def saved_statistics(node: Any) -> tuple[Tensor, ...]:
 
 
 def group_norm(module: nn.GroupNorm, operands: Operands) -> Gradients:
-    """As `per_channel`. With the statistics at hand, from Σ δ·x and Σ δ alone: ``(Σ δx - mean·Σ δ) / σ``."""
+    """Form the gradients of weight and bias, as `per_channel` does.
+
+    With the statistics at hand, from Σ δ·x and Σ δ alone: ``(Σ δx - mean·Σ δ) / σ``.
+    """
     if not operands.statistics:
         return per_channel(group_normalized)(module, operands)
     samples, images, channels = operands.x.shape[:3]
@@ -46,7 +49,7 @@ def group_norm(module: nn.GroupNorm, operands: Operands) -> Gradients:
 
 
 def per_channel(normalize: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Operands], Gradients]:
-    """For inputs ``[sample, image, channel, *space]``, normalised image by image."""
+    """Make a gradient function for inputs ``[sample, image, channel, *space]``, normalised image by image."""
 
     def gradient(module: nn.Module, operands: Operands) -> Gradients:
         x, delta = operands.x, operands.delta.flatten(3) if operands.delta.dim() > 3 else operands.delta.unsqueeze(3)
@@ -57,31 +60,31 @@ def per_channel(normalize: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Op
 
 
 def group_normalized(module: nn.GroupNorm, x: Tensor) -> Tensor:
-    """Without the affine part."""
+    """Normalise by groups, without the affine part."""
     return F.group_norm(x, module.num_groups, eps=module.eps)
 
 
 def instance_normalized(module: nn.modules.instancenorm._InstanceNorm, x: Tensor) -> Tensor:
-    """Without the affine part; by stored statistics where the layer uses them."""
+    """Normalise without the affine part; by stored statistics where the layer uses them."""
     if module.track_running_stats and not module.training:
         return stored_normalized(module, x)
     return F.instance_norm(x, eps=module.eps)
 
 
 def stored_normalized(module: Any, x: Tensor) -> Tensor:
-    """By the running mean and variance."""
+    """Normalise by the running mean and variance."""
     mean, var = module.running_mean.to(x.dtype), module.running_var.to(x.dtype)
     return F.batch_norm(x, mean, var, eps=module.eps)
 
 
 def event_of_instance(module: nn.modules.instancenorm._InstanceNorm, x: Tensor) -> int:
-    """Channels and space; one dimension more is the samples."""
+    """Count channels and space; one dimension more is the samples."""
     kinds = ((nn.InstanceNorm1d, 2), (nn.InstanceNorm2d, 3), (nn.InstanceNorm3d, 4))
     return next(dimensions for kind, dimensions in kinds if isinstance(module, kind))
 
 
 def event_of_channels(module: nn.Module, x: Tensor) -> int:
-    """All dimensions but the first: channels and space."""
+    """Count all dimensions but the first: channels and space."""
     return x.dim() - 1
 
 
@@ -121,7 +124,7 @@ def batch_norm_rule() -> Rule:
 
 
 def mixes_samples(module: nn.Module) -> bool:
-    """Whether a batch norm uses the statistics of the batch, so that each sample's loss depends on the others."""
+    """Tell whether a batch norm uses the statistics of the batch, so that each sample's loss depends on the others."""
     if not isinstance(module, BATCH_NORMS):
         return False
     return module.training or module.running_mean is None or module.running_var is None

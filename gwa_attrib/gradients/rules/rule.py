@@ -1,4 +1,4 @@
-"""What a layer rule is: how the per-sample gradients of one kind of layer come out of its input and the gradient of
+"""The form of a layer rule: how the per-sample gradients of one kind of layer come out of its input and the gradient of
 its output. The rules are functions of tensors; none of them knows about hooks.
 
 Everything a rule gets has the samples first and, second, the positions at which the layer was applied to one sample:
@@ -31,17 +31,17 @@ class Operands:
     x_grad: Tensor | None = None
     """∂ℓ/∂x that this use contributes, in the shape of `x`; None where it is not at hand."""
     statistics: tuple[Tensor, ...] = ()
-    """What the forward pass computed on the way, ``[sample, position, ...]``; () where it is not at hand."""
+    """The statistics that the forward pass computed, ``[sample, position, ...]``; () where they are not at hand."""
 
     def rows(self, part: slice) -> "Operands":
-        """Of some samples."""
+        """Return the operands of some samples."""
         out, coefficient, x_grad = (None if t is None else t[part] for t in (self.out, self.coefficient, self.x_grad))
         statistics = tuple(t[part] for t in self.statistics)
         return Operands(self.x[part], self.delta[part], out, coefficient, x_grad, statistics)
 
 
 class Part(NamedTuple):
-    """What one parameter contributes to the alignment of each sample."""
+    """The contribution of one parameter to the alignment of each sample."""
 
     dot: Tensor
     """⟨∂ℓ/∂θ, θ⟩, ``[sample]``."""
@@ -54,13 +54,13 @@ Parts = dict[str, Part]
 
 
 def event_of_last_dimension(module: nn.Module, x: Tensor) -> int:
-    """One row of features."""
+    """Count one dimension: a row of features."""
     return 1
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Of one kind of layer."""
+    """The rule of one kind of layer."""
 
     kinds: tuple[type[nn.Module], ...]
     gradient: Callable[[Any, Operands], Gradients]
@@ -71,13 +71,13 @@ class Rule:
     Where it does form them it adds their sums to its last argument.
     """
     event: Callable[[Any, Tensor], int] = event_of_last_dimension
-    """How many trailing dimensions of the input belong to one application."""
+    """Counts the trailing dimensions of the input that belong to one application."""
     needs_output: Callable[[Any, Tensor, Tensor], bool] = lambda module, x, out: False
-    """Whether `norms` is cheaper with the layer's output at hand, or with the gradient of its input."""
+    """Tells whether `norms` is cheaper with the layer's output at hand, or with the gradient of its input."""
     statistics: Callable[[Any], tuple[Tensor, ...]] = lambda node: ()
-    """What to read from the node of the layer's output in the autograd graph: leading dimensions as of the input."""
+    """Reads statistics from the node of the layer's output in the graph: leading dimensions as of the input."""
     refuses: Callable[[Any], str | None] = lambda module: None
-    """Why this very layer cannot be measured, if it cannot."""
+    """Tells why this very layer cannot be measured, if it cannot."""
     unpack: Callable[[Any, tuple[Any, ...], Mapping[str, Any]], tuple[Tensor, ...]] | None = None
     """Tensors to keep from the arguments of the forward pass; None: the first argument."""
 
@@ -86,7 +86,7 @@ layer_rules = Registry("layer rule")
 
 
 def rule_of(module: nn.Module) -> tuple[str, Rule] | None:
-    """The rule for a layer by its class; a subclass counts only if it computes what its base does."""
+    """Find the rule for a layer by its class; a subclass counts only if it computes what its base does."""
     for entry in layer_rules:
         rule: Rule = entry()
         for kind in rule.kinds:
@@ -100,14 +100,14 @@ def _same_computation(own: type, kind: type) -> bool:
 
 
 def own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Trainable parameters that the layer itself holds, by their name in it."""
+    """Return the trainable parameters that the layer itself holds, by their name in it."""
     return {name: p for name, p in module._parameters.items() if p is not None and p.requires_grad}
 
 
 def parts_of_gradients(
     rule: Rule, module: nn.Module, operands: Operands, *, most: int = 1 << 20, sums: Gradients | None = None
 ) -> Parts:
-    """Products and norms from the per-sample gradients, formed a few samples at a time: at most `most`.
+    """Return products and norms from the per-sample gradients, formed a few samples at a time: at most `most`.
 
     Adds the gradients' sums over the samples to `sums`.
     """
@@ -126,13 +126,13 @@ def parts_of_gradients(
 
 
 def reduce_gradient(gradient: Tensor, parameter: Tensor) -> Part:
-    """Product with the parameter and squared norm of each sample's gradient ``[sample, *shape]``."""
+    """Return product with the parameter and squared norm of each sample's gradient ``[sample, *shape]``."""
     rows = gradient.reshape(len(gradient), -1)
     return Part(rows @ parameter.detach().to(rows.dtype).flatten(), torch.linalg.vector_norm(rows, dim=1).square())
 
 
 def parts_of(rule: Rule, module: nn.Module, operands: Operands, sums: Gradients | None = None) -> Parts:
-    """Products and norms of a layer's parameters, in the cheapest way its rule knows.
+    """Return products and norms of a layer's parameters, in the cheapest way its rule knows.
 
     Where per-sample gradients are formed, `sums` gets their sums over the samples.
     """
