@@ -111,6 +111,7 @@ class HeadCurvature:
                 result[c, :, e] = block
                 result[e, :, c] = block
         flat = result.reshape(self.size, self.size)
+        # The flat vector has all weights before all biases; here each class has its weights and its bias.
         order = self._flat(torch.arange(self.size, device=flat.device).view(1, classes, width)).squeeze(0)
         return flat[order][:, order]
 
@@ -183,6 +184,7 @@ class ModelCurvature:
         refuse_large(self.size)
         unit = torch.eye(self.size, dtype=self._parameters[0].dtype, device=self._parameters[0].device)
         matrix = self.product(unit).double()
+        # Rounding leaves it not quite symmetric, and the solvers read one half.
         return (matrix + matrix.T) / 2
 
 

@@ -116,6 +116,7 @@ def summed(loss: Loss, outputs: Tensor, targets: Tensor) -> Loss:
     few = torch.arange(TRIED) % len(targets)
     y = targets.detach()[few.to(targets.device)]
     generator = torch.Generator().manual_seed(0)
+    # Not the model's outputs: where it has fitted its data a loss may be zero, and a mean looks like a sum.
     noise = torch.randn((TRIED, *outputs.shape[1:]), generator=generator)
     z = noise.to(outputs.device, outputs.dtype)
     together = loss(z, y)

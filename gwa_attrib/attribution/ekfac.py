@@ -139,6 +139,7 @@ class Ekfac:
         generator = torch.Generator().manual_seed(self._task.seed)
 
         def loss(outputs: Tensor, _: Tensor) -> Tensor:
+            # On the CPU: the draws are the same on every device.
             probabilities = outputs.detach().double().softmax(dim=1).cpu()
             drawn = torch.multinomial(probabilities, 1, generator=generator).squeeze(1).to(outputs.device)
             return nn.functional.cross_entropy(outputs, drawn, reduction="sum")

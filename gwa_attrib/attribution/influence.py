@@ -144,6 +144,7 @@ def influence_cg(
 
 
 def _refuse_unsolved(residual: float, allowed: float, iterations: int) -> None:
+    # Asked this way round, NaN is refused too.
     if not residual <= allowed:
         raise InputError(
             expected=f"a relative residual of at most {allowed:.1g} after {iterations} iterations",

@@ -127,6 +127,7 @@ class Task:
             for number, checkpoint in enumerate(self._checkpoints):
                 state = checkpoint
                 if isinstance(checkpoint, str | Path):
+                    # A checkpoint that somebody sends must not run code.
                     state = torch.load(checkpoint, map_location=self.device, weights_only=True)
                 try:
                     self.model.load_state_dict(state)  # type: ignore[arg-type]

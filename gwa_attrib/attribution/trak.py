@@ -49,6 +49,7 @@ class Projection:
         return result.div_(self.dimensions**0.5)
 
     def _signs(self, number: int, size: int) -> Tensor:
+        # A draw for each block, which no block of another seed shares.
         generator = torch.Generator().manual_seed((self._seed << 20) + number)
         drawn = torch.randint(0, 2, (size, self.dimensions), generator=generator, dtype=torch.int8)
         return drawn.mul_(2).sub_(1)
@@ -84,6 +85,7 @@ class Trak:
         """Invert the damped kernel; without damping by its pseudo-inverse."""
         kernel = features.T @ features
         kernel.diagonal().add_(self._damping * kernel.diagonal().mean())
+        # With fewer samples than dimensions the kernel has no inverse.
         inverse: Tensor = torch.linalg.pinv(kernel, hermitian=True)
         return inverse
 

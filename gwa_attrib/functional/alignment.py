@@ -47,6 +47,7 @@ def head_gradient(
     dot = -(residual * without_bias).sum(dim=1)
     norm = row_norm(residual) * row_norm(features)
     scale = norm * torch.linalg.vector_norm(weight)
+    # A zero gradient has no direction: NaN, never 0, which would be a value in the middle of the range.
     alignment = torch.where(scale > 0, (dot / scale).clamp(-1.0, 1.0), torch.nan)
     return HeadGradient(alignment, dot, norm)
 

@@ -29,8 +29,10 @@ class Moments:
     @property
     def excess_kurtosis(self) -> float:
         """n·Σd⁴/(Σd²)² - 3; NaN for fewer than two values, or where all are equal."""
+        # Of values that are all equal rounding leaves a spread, whose kurtosis would be any number.
         if self.n < 2 or self.m4 <= 0 or self.m2 <= self.n * (np.finfo(np.float64).resolution * self.mean) ** 2:
             return math.nan
+        # Divided twice: m2² leaves the range before the quotient does.
         return self.n * (self.m4 / self.m2) / self.m2 - 3.0
 
     @property
@@ -42,6 +44,7 @@ class Moments:
     @property
     def gwa_reliable(self) -> bool:
         """False near the pole of the quotient: excess kurtosis below -1.0, or none."""
+        # Asked this way round, a kurtosis of NaN is not reliable.
         return self.excess_kurtosis >= RELIABLE_ABOVE
 
     def __add__(self, other: "Moments") -> "Moments":

@@ -89,6 +89,7 @@ def kernel_squared_norm(
         pixel_gram = torch.bmm(a.transpose(1, 2), a).view(-1, *pixels, *pixels)
         patch_gram = _sum_of_shifts(pixel_gram, positions, geometry)
         result[part] = (patch_gram * torch.bmm(b.transpose(1, 2), b).view_as(patch_gram)).flatten(1).sum(dim=1)
+    # A sum of signed products may fall below zero by rounding, and its root would be NaN.
     return result.clamp_min_(0.0)
 
 
@@ -152,6 +153,7 @@ def depthwise_gradient(
         dilation=geometry.stride,
         groups=maps,
     )
+    # Where the stride leaves pixels over at the end, there come more taps than the kernel has.
     gradient = _at(gradient, [slice(0, k) for k in geometry.kernel])
     return gradient.reshape(*x.shape[:3], 1, *geometry.kernel).sum(dim=1)
 

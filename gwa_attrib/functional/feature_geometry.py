@@ -56,6 +56,7 @@ def _of_distances(distance: Float[np.ndarray, "point point"]) -> IntrinsicDimens
     if len(distance) < 3:
         return IntrinsicDimension(float("nan"), 0)
     nearest = np.partition(distance, 2, axis=1)[:, :3]
+    # The nearest of all is the point itself.
     _, first, second = np.sort(nearest, axis=1).T
     usable = (first > 0) & (second > first)
     ratios = np.sort(second[usable] / first[usable])

@@ -40,9 +40,11 @@ def group_gradient(
             weight of the sample; NaN where its direction is not known.
     """
     scale = scale.unsqueeze(1)
+    # Below zero by rounding, where a Gram matrix was summed.
     norm = squared_norm.clamp_min(0.0).sqrt()
     size = norm * weight_squared_norm.sqrt()
     known = (size > 0) & size.isfinite() & product.isfinite() & scale.isfinite()
+    # A loss that is turned around, for gradient ascent, has a negative factor.
     direction = torch.where(scale < 0, -1.0, 1.0)
     alignment = torch.where(known, (-direction * product / size).clamp(-1.0, 1.0), torch.nan)
     dot = torch.where(product.isfinite(), -product / scale, torch.nan)

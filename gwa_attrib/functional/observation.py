@@ -83,10 +83,12 @@ def observe_loss(
     """Return all per-sample signals of one batch, as `observe` does, from its loss."""
     logits, settings, r = batch.full_logits, batch.settings, batch.residual
     labels = hard_labels(batch.targets)
+    # A label that is no class is refused when the epoch ends; here it would stop the device.
     classes = labels.long().clamp(0, logits.shape[1] - 1)
     gradient = head_gradient(r, features, batch.logits, weight, bias)
     probabilities = logits.softmax(dim=1)
     top_prob, top_class = probabilities.topk(min(top, logits.shape[1]), dim=1)
+    # Then the residual of the loss is that of the label as given.
     plain = not settings.label_smoothing and settings.class_weight is None
     return Observation(
         label=labels,

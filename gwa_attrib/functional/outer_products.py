@@ -45,6 +45,7 @@ def outer_squared_norm(
         for part in chunks(samples, 2 * positions**2, x.device):
             a, b = x[part], delta[part]
             result[part] = (torch.bmm(a, a.transpose(1, 2)) * torch.bmm(b, b.transpose(1, 2))).sum(dim=(1, 2))
+        # A sum of signed products may fall below zero by rounding, and its root would be NaN.
         return result.clamp_min_(0.0)
     for part in chunks(samples, features * outputs, x.device):
         result[part] = outer_gradient(x[part], delta[part]).square().sum(dim=(1, 2))

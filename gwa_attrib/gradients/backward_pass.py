@@ -65,6 +65,7 @@ class Totals:
             for name, product in self._products.items()
         ]
         tolerance = TOTALS.at(self.half)
+        # One transfer for all parameters.
         for name, gap in zip(self._products, torch.stack(gaps).tolist() if gaps else (), strict=True):
             if gap > tolerance:
                 raise LayerMismatchError(
@@ -173,6 +174,7 @@ class BackwardPass:
             return {}
         self._known.learn(use.key, layout, self.samples)
         if self._totals is not None and grad.dtype in HALF_TYPES:
+            # Under autocast the parameters are in float32: what the layers compute in shows here.
             self._totals.half = True
         return self._measure(use, use.operands(self.samples, layout, grad, x, x_grad), summed=x is not None)
 

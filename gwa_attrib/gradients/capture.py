@@ -73,6 +73,7 @@ class LayerCapture:
     def __enter__(self) -> "LayerCapture":
         self.listening = Listening.TRAINING
         for name, module in self.plan.layers.items():
+            # The first of the hooks: those of the user's own may give another output.
             self._handles.append(module.register_forward_hook(self._hook(name), prepend=True, with_kwargs=True))
         self._handles += self._batch_norms.watch(lambda: self._counts())
         self._handles.append(register_optimizer_step_post_hook(self._optimizer_stepped))
@@ -152,6 +153,7 @@ class LayerCapture:
                 x_grad = of_inputs[which]
                 arrived(of_output[0], None if x_grad is None else x_grad.detach())
 
+        # On the node, which gets the gradients of its inputs as well as that of its output.
         node.register_hook(went_back)
 
     def ready_for_check(self) -> None:
@@ -177,6 +179,7 @@ class LayerCapture:
         if not self.listening.watches or self._pass is not None:
             return
         self._pass = BackwardPass(self.plan, self.known, samples, gradients=self.listening is Listening.GRADIENTS)
+        # A pass whose loss was thrown away has taken its uses along.
         alive = [use for use in (ref() for ref in self._uses) if use is not None]
         elsewhere = [name for layer in self._ran_elsewhere for name in self.plan.parameters_of(layer)]
         self._batch_norms.judge({use.name for use in alive} | self._ran_elsewhere)

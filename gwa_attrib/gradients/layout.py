@@ -56,6 +56,7 @@ def call_name(layer: str, call: int) -> str:
 def guess(lead: Sequence[int], samples: int, known: Layout | None = None, preferred: Layout | None = None) -> Layout:
     """Guess the layout of leading dimensions: `known` if that fits, and no other then."""
     if samples == 1:
+        # In a batch of one all that is left are positions.
         return Layout.FIRST
     fits = possible(lead, samples)
     if known is Layout.SECOND and len(lead) < 2:
@@ -79,6 +80,7 @@ def possible(lead: Sequence[int], samples: int) -> list[Layout]:
     if lead[0] != samples and lead[0] > 0 and lead[0] % samples == 0:
         fits.append(Layout.FIRST)
     if lead[0] == 1:
+        # One row for the whole batch, as that of position embeddings.
         fits.insert(0, Layout.SHARED)
     elif len(lead) == 1:
         fits.append(Layout.SHARED)

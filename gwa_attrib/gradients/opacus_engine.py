@@ -47,8 +47,10 @@ def grad_sample_hooks() -> Any:
 def is_right_for(module: nn.Module) -> bool:
     """Tell whether Opacus' rule for this layer is exact, and forms no more than the gradients."""
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        # Wrong for other paddings; and of a depthwise kernel the product of all channels is formed.
         return module.padding_mode == "zeros" and not (module.groups > 1 and module.groups == module.in_channels)
     if isinstance(module, nn.LayerNorm):
+        # Opacus raises for a layer norm without a bias.
         return module.bias is not None
     if isinstance(module, nn.modules.instancenorm._InstanceNorm):
         return not module.track_running_stats
@@ -109,6 +111,7 @@ class OpacusCapture(LayerCapture):
         parameters = list(self._model.parameters())
         before = [parameter.grad for parameter in parameters]
         for parameter in parameters:
+            # loss.backward() would add to the gradient that is there, in place.
             parameter.grad = None
         try:
             loss.backward(retain_graph=again)  # type: ignore[no-untyped-call]

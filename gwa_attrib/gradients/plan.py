@@ -76,6 +76,7 @@ def make_plan(model: nn.Module, layers: str | Sequence[str]) -> Plan:
     inside = _inside_attention(model)
     for layer, module in model.named_modules():
         own = {names[id(p)]: n for n, p in own_parameters(module).items() if names[id(p)] in chosen}
+        # A parametrized weight is computed from its parameters: the graph knows how, the rule does not.
         found = rule_of(module) if own and layer not in inside and not is_parametrized(module) else None
         if found is None:
             continue

@@ -137,6 +137,7 @@ def _seen(model: nn.Module, inputs: Inputs, order: list[int], size: int) -> Seen
     seen: Seen = []
     args, kwargs = inputs.pick(order)
     with left_undisturbed(model, training=None), torch.no_grad():
+        # Dropout has to fall alike in both passes, or it would be taken for mixing.
         torch.manual_seed(0)
         random.seed(0)
         np.random.seed(0)

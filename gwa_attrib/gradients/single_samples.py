@@ -173,6 +173,7 @@ def _products(gradients: Sequence[Tensor | None], parameters: list[nn.Parameter]
 def _loss(output: Any, rows: slice = slice(None)) -> Tensor:
     """Return Σ z²/2 + c·z over the logits: the same for each sample, wherever it stands."""
     logits = _logits(output)[rows].float()
+    # A head that starts at zero would have no gradient without a slope.
     slope = torch.linspace(-1.0, 1.0, logits.shape[-1], device=logits.device)
     return (logits.square() / 2 + slope * logits).sum()
 

@@ -65,6 +65,7 @@ class _PerSampleConvolution(torch.autograd.Function):
             False,
             (0,) * dims,
             shape.groups,
+            # What the sums hold is not computed again.
             [need_x, need_weight and "weight" not in sums, need_bias and "bias" not in sums],
         )
         of_x, of_weight, of_bias = gradients

@@ -50,6 +50,7 @@ class _Keeper(torch.autograd.Function):
 
 def packs() -> bool:
     """Tell whether hooks on saved tensors (checkpointing, `save_on_cpu`) are in force."""
+    # torch has no public way to ask. Where this one is missing: as if there were some, which is slower and right.
     top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
     return top is None or top(False) is not None
 
@@ -144,6 +145,7 @@ class LayerUse:
             )
         kept = self._out.read() if self._out is not None else None
         statistics = self._statistics
+        # Let go at once: the tensors of one layer are alive at a time.
         self._inputs = self._out = None
         self._statistics = ()
         self.spent = True

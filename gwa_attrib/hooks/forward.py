@@ -58,10 +58,12 @@ def _unknown_batch(batch: Any, todo: str) -> InputError:
 def to_device(batch: Any, device: torch.device) -> Any:
     """Return the batch with all its tensors on `device`; tuples, lists and dicts keep their form."""
     if isinstance(batch, Tensor):
+        # From pinned memory the copy runs while the device still works on what it had.
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
         return {name: to_device(value, device) for name, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        # A named tuple takes its fields one by one; a plain one takes an iterable.
         return type(batch)(*(to_device(value, device) for value in batch))
     if isinstance(batch, tuple | list):
         return type(batch)(to_device(value, device) for value in batch)
@@ -88,6 +90,7 @@ class Glimpse:
 
     def __init__(self, head: nn.Linear, features: Tensor, logits: Tensor) -> None:
         self.features, self.logits = features, logits
+        # Read in the pass: sharded parameters are whole in it alone.
         self.weight, self.bias = in_forward(head)
 
 
@@ -99,6 +102,7 @@ def glimpses(head: nn.Linear) -> Iterator[list[Glimpse]]:
     def went_forward(module: nn.Linear, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
         seen.append(Glimpse(module, args[0] if args else kwargs["input"], output))
 
+    # The first of the hooks: in one of its own, which comes later, fully_shard gives the whole weight back.
     handle = head.register_forward_hook(went_forward, prepend=True, with_kwargs=True)
     try:
         yield seen

@@ -15,6 +15,7 @@ def candidates(model: nn.Module, head: str | nn.Module | None) -> dict[str, nn.L
     Raises:
         HeadError: there is none, or it is not linear.
     """
+    # A head that is asked for may go by any of its names; one that is searched for has one name.
     modules: Mapping[str, nn.Module] = dict(model.named_modules(remove_duplicate=head is None))
     linear = {name: module for name, module in modules.items() if isinstance(module, nn.Linear)}
     listed = ", ".join(name or "(the model itself)" for name in linear) or "none"

@@ -23,6 +23,7 @@ class Hook:
         return no_hook
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as it is, the function would drag the recorder with its buffers and files along.
         return _get_no_hook, ()
 
 
@@ -51,6 +52,7 @@ def explain_full_graph(error: BaseException | None) -> None:
     """
     if error is None or not type(error).__module__.startswith("torch._dynamo"):
         return
+    # Where torch names no reason (before 2.7) its message shows this file.
     if REASON in str(error) or __file__ in str(error):
         raise RecordingError(
             expected="a compiled model to go around the hooks that record it",

@@ -17,8 +17,10 @@ def left_undisturbed(model: nn.Module, *, training: bool | None) -> Iterator[Non
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    # A module may write into a buffer, or put another in its place: both are undone.
     places = [(module, dict(module._buffers)) for module in model.modules()]
     drawn = random.getstate(), np.random.get_state()
+    # Only the model's: of all devices torch would warn where there are several.
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices):
         if training is not None:
@@ -32,6 +34,7 @@ def left_undisturbed(model: nn.Module, *, training: bool | None) -> Iterator[Non
                 module._buffers.update(held)
             with torch.no_grad():
                 for buffer, before in buffers:
+                    # Writing what is there already would still raise its version, which autograd checks.
                     if not torch.equal(buffer, before):
                         buffer.copy_(before)
             random.setstate(drawn[0])

@@ -91,6 +91,7 @@ class GWACallback(Callback):
         return {"run_id": _run_id(self.recorder), "epochs": len(self.recorder.epochs())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        # A checkpoint from before the recording began holds nothing.
         self._restored = dict(state_dict) or None
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
@@ -99,6 +100,7 @@ class GWACallback(Callback):
         if state is None:
             recorder = record(pl_module, self.path, **options)
         else:
+            # Whatever the first fit was told, the run of the checkpoint is gone on with.
             recorder = record(pl_module, self.path, **{**options, "overwrite": False, "resume": True})
             _check_same_run(recorder, state["run_id"])
             recorder.rewind(state["epochs"])
@@ -115,6 +117,7 @@ class GWACallback(Callback):
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         self._listening().begin_batch()
+        # The hook after the backward pass is not told the batch.
         self._batch = batch
 
     def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
@@ -147,6 +150,7 @@ class GWACallback(Callback):
 
     def _close(self, trainer: Any, error: BaseException | None = None) -> None:
         self._batch = None
+        # The strategy's own method shows again.
         vars(trainer.strategy).pop("process_dataloader", None)
         if self._listener is not None:
             self._listener.close(error)

@@ -90,6 +90,7 @@ class Tap:
 
     def __iter__(self) -> Iterator[Any]:
         """Make the loader's own iterator at once, where a framework expects its random numbers to be drawn."""
+        # The ids of batches that were read ahead and never trained on.
         self._waiting.clear()
         return map(self._hand_out, iter(self._batches.loader))
 

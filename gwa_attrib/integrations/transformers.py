@@ -75,6 +75,7 @@ def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **op
     tokenizer = tokenizer_json(trainer)
     if tokenizer is not None and trainer.is_world_process_zero():
         keep_tokenizer(recorder.path, tokenizer)
+    # Only to announce the ids, and to give the probe a loader: the trainer makes its own.
     recorder.batches(DataLoader(trainer.train_dataset, trainer.args.train_batch_size, collate_fn=trainer.data_collator))
     callback = _Epochs(trainer, recorder, resume)
     trainer.add_callback(callback)
@@ -226,6 +227,7 @@ def _recorded_step(recorder: Recorder) -> Callable[[Callable[..., Tensor]], Call
     def around(training_step: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def step(model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
             ids = _ids_of(inputs, SAMPLE_ID)
+            # Before the step: the trainer's label smoother takes them out of the inputs.
             labels = inputs["labels"]
             del inputs[SAMPLE_ID]
             loss = training_step(model, inputs, *args, **kwargs)

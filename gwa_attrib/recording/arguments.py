@@ -40,6 +40,7 @@ def checked_ids(logits: Tensor, targets: Tensor, ids: Tensor | None) -> Tensor:
             found=f"targets of shape {list(targets.shape)} and {len(ids)} ids",
             todo="Pass the targets of the batch that just went backward, whole.",
         )
+    # A copy: the loop may write the ids of its next batch into the same tensor.
     return ids.to(torch.int64, copy=True)
 
 

@@ -16,6 +16,7 @@ Positions = np.ndarray[Any, np.dtype[np.int64]]
 def base_ids(dataset: Dataset[Any]) -> Positions:
     """Return, for each position of `dataset`, the position in the data set at the bottom of its `Subset`s, int64."""
     if isinstance(dataset, Subset):
+        # Positions in the subset would give two samples one id, where two loaders read parts of one data set.
         return base_ids(dataset.dataset)[np.asarray(dataset.indices, dtype=np.int64)]
     return np.arange(len(dataset), dtype=np.int64)  # type: ignore[arg-type]
 
@@ -35,6 +36,7 @@ class IdentifiedDataset(Dataset[Any]):
         return index, self.dataset[index]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[int, Any]]:
+        # torch fetches a whole batch by it from data sets that have it (those of `datasets` do).
         fetch = getattr(self.dataset, "__getitems__", None)
         items = fetch(indices) if fetch else [self.dataset[index] for index in indices]
         return list(zip(indices, items, strict=True))
@@ -83,6 +85,7 @@ def identified(loader: DataLoader[Any]) -> DataLoader[Any]:
             found="an IterableDataset" if isinstance(loader, DataLoader) else type(loader).__name__,
             todo="Iterate over it yourself and pass the ids: recorder.step(targets, sample_ids=ids).",
         )
+    # The loader made below iterates as torch does: what a subclass does besides would be lost without a word.
     if type(loader).__iter__ is not DataLoader.__iter__:
         raise InputError(
             expected="a torch DataLoader that iterates as torch does",

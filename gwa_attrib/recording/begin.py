@@ -127,6 +127,7 @@ def record(
     def begin() -> dict[str, Any]:
         return (RunWriter.go_on(path, info) if resume else RunWriter.create(path, info, overwrite=overwrite)).info
 
+    # One process makes the folder; the others would find it taken.
     writer = RunWriter(place(path), processes.first(begin), processes.rank)
     recorder = Recorder(
         writer,
@@ -142,5 +143,6 @@ def record(
     )
     if resume:
         recorder.rewind(processes.first(lambda: whole_epochs(writer.path, writer.info)))
+        # Last: a run that cannot be gone on with keeps the run.json that it had.
         writer.update_info({})
     return recorder

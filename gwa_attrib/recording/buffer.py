@@ -53,6 +53,7 @@ class DeviceRows:
 
 def pack(observation: Observation) -> Tensor:
     """Pack an observation as one float32 matrix ``[sample, column]``, so that it is one transfer."""
+    # Class indices are exact in float32 below 2²⁴; sample ids may be larger, and are kept apart.
     columns = [getattr(observation, name).unsqueeze(1) for name in COLUMNS]
     wide = [*columns, observation.top_class, observation.top_prob]
     return torch.cat([part.to(torch.float32) for part in wide], dim=1)

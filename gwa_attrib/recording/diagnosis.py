@@ -100,6 +100,7 @@ def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _finding(model: nn.Module, block: str, members: tuple[str, ...], inputs: Inputs, engine: str) -> Finding:
     """Measure one block alone on a fresh copy of the model."""
+    # A training pass moves buffers, and a block that fails must not spoil the next.
     patient = copy.deepcopy(model)
     parameters = dict(patient.named_parameters())
     size, deviation, how = sum(parameters[name].numel() for name in members), float("nan"), ""

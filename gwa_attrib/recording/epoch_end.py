@@ -74,6 +74,7 @@ class ProbeRecording:
         `trained` are the epoch's observations of all processes: sample_id, pred and p_label. Of several
         processes, all of which have to call it, each finds what none of lower rank has looked at.
         """
+        # From what was before the epoch, so that a look which is repeated counts its votes once.
         self._consensus = self._before.after(trained)
         if not (self._every_epoch or loader is not None):
             return None
@@ -87,6 +88,7 @@ class ProbeRecording:
 
         (table, metrics), tables = self._processes.each(measure, lambda found: told(found[0], LOOKED_AT))
         everyone, own = in_order(tables), table.filter(own_rows(tables, self._processes.rank))
+        # Counted over all rows, hence by one process alone: the sums of all are added.
         changed = None if self._processes.rank else self._probe.changed(everyone)
         seconds = time.perf_counter() - began
         self._table = everyone

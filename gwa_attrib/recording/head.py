@@ -93,7 +93,9 @@ class HeadCapture:
     def __enter__(self) -> "HeadCapture":
         for name, module in self._watched.items():
             self._sharded[name] = [parameter for parameter in module.parameters() if is_sharded(parameter)]
+            # The first of the hooks: after one of its own, fully_shard has made the weight a sharded DTensor again.
             self._handles[name] = module.register_forward_hook(self._hook(name), prepend=True, with_kwargs=True)
+        # Of all optimizers: which of them moves the head is not told, and may not be known yet.
         self._global_handles.append(register_optimizer_step_post_hook(self._optimizer_stepped))
         return self
 
@@ -123,6 +125,7 @@ class HeadCapture:
             return
         self._forwards += 1
         batch = HeadBatch(name, head, features, output, self._version(name), sharded=bool(self._sharded[name]))
+        # On the tensor: a module's full backward hook makes its output a view, and refuses operations in place on it.
         output.register_hook(lambda grad: self._went_backward(batch, grad))  # type: ignore[no-untyped-call]
 
     def _version(self, name: str) -> tuple[int, ...]:
@@ -140,8 +143,10 @@ class HeadCapture:
             self._optimizer_steps += 1
 
     def _went_backward(self, batch: HeadBatch, grad: Tensor) -> None:
+        # The hook on the tensor lives as long as the graph, perhaps longer than the `with` block.
         if not self._handles:
             return
+        # A second gradient through the same pass (retain_graph=True) is no second batch.
         if batch.logits_grad is None:
             if self.on_backward is not None and not self._ready:
                 self.on_backward(len(grad), torch._C._current_autograd_node())
@@ -155,6 +160,7 @@ class HeadCapture:
             StepOrderError: there is none, there are several, or the weights changed meanwhile.
             HeadError: its head saw something else than one row of features per sample.
         """
+        # Emptied before anything is refused: the next step begins afresh.
         ready, self._ready = self._ready, []
         forwards, self._forwards = self._forwards, 0
         batch = self._only(ready, forwards)

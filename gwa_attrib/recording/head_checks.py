@@ -62,6 +62,7 @@ def verify(measured: list[Float[Tensor, " 3"]], head: str | None) -> None:
         LossMismatchError: the gradient that reached the logits is not that of the cross-entropy.
     """
     for linear, direction, twice in torch.stack(measured).tolist() if measured else ():
+        # Asked this way round, NaN is refused too.
         if not linear <= 1.0:
             raise HeadError(
                 expected=f"the head {head!r} to compute W h + b",

@@ -39,6 +39,7 @@ class LayerRecording:
         self.totals_due: Callable[[], bool] = lambda: False
         """Tells whether the sums over the coming batch are to be checked."""
         self._head = head
+        # A body that is kept in evaluation mode (to freeze its norms) is trained all the same.
         self._capture.trains = lambda: model.training or head.trains()
         head.on_backward = self._went_backward
 
@@ -50,6 +51,7 @@ class LayerRecording:
     def __enter__(self) -> "LayerRecording":
         self._capture.__enter__()
         before = untraced(lambda _, args, kwargs: self.before_forward(args, kwargs))
+        # The first of the hooks: those of the user's own may change the arguments, and do so again in the check.
         self._handle = self._model.register_forward_pre_hook(Hook(before), prepend=True, with_kwargs=True)
         return self
 

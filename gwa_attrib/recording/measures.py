@@ -138,6 +138,7 @@ def feature_spectrum(view: View) -> dict[str, float]:
 def projected_alignment(view: View) -> dict[str, float]:
     """Mean alignment after a Johnson-Lindenstrauss projection of features and weights to 64 dimensions."""
     head = view.linear
+    # The same projection in every epoch and on every device, so that the numbers can be compared.
     generator = torch.Generator().manual_seed(0)
     width = view.features.shape[1]
     projection = torch.randn(width, PROJECTED, generator=generator).to(view.features) / PROJECTED**0.5

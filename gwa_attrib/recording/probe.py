@@ -53,6 +53,7 @@ class Probe:
     """
 
     def __init__(self, model: nn.Module, samples: int | None, forward: Forward, processes: Processes) -> None:
+        # The head goes by its name in the model inside.
         self.model: nn.Module = model.module if isinstance(model, AveragedModel) else model
         self._samples, self._forward, self._processes = samples, forward, processes
         self._loader: DataLoader[Any] | None = None
@@ -160,6 +161,7 @@ def sampled(loader: DataLoader[Any], samples: int | None, processes: Processes) 
         drawn = np.random.default_rng(ENTROPY).choice(len(positions), samples, replace=False)
         positions = np.sort(drawn)
     share = positions[processes.rank :: processes.size]
+    # A sharded model's forward pass waits for all processes: each has to run as many batches.
     if len(share) * processes.size < len(positions):
         share = np.append(share, positions[0])
     if len(share) < len(dataset):  # type: ignore[arg-type]

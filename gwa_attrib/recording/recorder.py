@@ -136,6 +136,8 @@ class Recorder:
 
     def __enter__(self) -> "Recorder":
         if self._layers is not None:
+            # Before the head: hooks that are put first run in the reverse order, and the head has to hear of its
+            # gradient before its own layer does.
             self._layers.__enter__()
         self._capture.__enter__()
         self._epoch_began = time.perf_counter()
@@ -168,6 +170,7 @@ class Recorder:
         if id(loader) not in self._loaders:
             batches = Batches(loader, self._announce)
             self._samples.announce(batches.sample_ids, batches.base_size)
+            # The loader is kept, too: another could get the id of one that is gone.
             self._loaders[id(loader)] = (loader, batches)
             self._probe.watch(loader)
         return self._loaders[id(loader)][1]
@@ -195,6 +198,7 @@ class Recorder:
 
     def _take_step(self, targets: Tensor, sample_ids: Tensor | Sequence[int] | None) -> None:
         batch = self._capture.take()
+        # Taken once: a batch from elsewhere must not get the ids of the one before.
         ids, self._ids = self._ids if sample_ids is None else torch.as_tensor(sample_ids), None
         targets = targets.detach()
         ids = checked_ids(batch.logits, targets, ids)
@@ -268,12 +272,15 @@ class Recorder:
         if look is not None:
             self._samples.learn_labels(look.everyone)
         changed = None if self._processes.rank else self._samples.changed_predictions(everyone)
+        # Only now: what is not stored was needed for the votes and the predictions.
         table = every.select([name for name in every.column_names if name not in SIGNALS or name in self._signals])
         sums = sums_of(
             table, self._samples.num_samples, changed, seconds, seen=own_samples(tables, self._processes.rank)
         )
+        # Before the observations: whoever finds these finds their samples.
         self._processes.first(lambda: self._writer.write_samples(self._samples.frame()))
         _, rows = self._processes.each(lambda: self._write(table, look, sums, measured), lambda written: written)
+        # When everything is written: a call that failed can be repeated, and compares with the same epoch.
         self._samples.remember_predictions(everyone)
         self._rows[self._epoch] = rows
         self._close_epoch()

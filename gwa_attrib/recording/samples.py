@@ -101,6 +101,7 @@ class SampleBook:
         where = self._positions(ids)
         settled = self._label.copy()
         settled[where] = np.where(self._label[where] >= 0, self._label[where], labels)
+        # Compared after they are put down: one sample with two labels in the same epoch is found, too.
         wrong = np.flatnonzero(settled[where] != labels)
         if len(wrong):
             i = wrong[0]
@@ -174,6 +175,7 @@ class Consensus:
         weight = 1.0 - table["p_label"].to_numpy().astype(np.float64)
         sample = np.concatenate([self.sample, table["sample_id"].to_numpy()])
         label = np.concatenate([self.label, table["pred"].to_numpy()])
+        # A probability that is NaN, of logits that overflowed, gives no vote.
         votes = np.concatenate([self.votes, np.nan_to_num(weight)])
         if not len(sample):
             return self

@@ -29,6 +29,7 @@ class Meeting(NamedTuple):
 def parents_of(roots: Iterable[Node]) -> Parents:
     """Map each node of the graph below `roots` to the nodes that use it, with the operand and the output they use."""
     parents: Parents = {}
+    # A list, not recursion: graphs are deeper than Python's stack.
     waiting, seen = [root for root in roots if root is not None], set()
     while waiting:
         node = waiting.pop()

@@ -69,6 +69,7 @@ def unpack_bag(module: nn.EmbeddingBag, args: tuple[Any, ...], kwargs: Mapping[s
     if module.padding_idx is not None:
         factor = torch.where(rows == module.padding_idx, 0.0, factor)
     if module.mode == "mean":
+        # The mean of an empty bag is zero, as torch has it.
         factor = factor / factor.sum(dim=1, keepdim=True).clamp_min(1.0)
     return rows, factor
 
