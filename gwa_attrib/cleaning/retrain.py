@@ -14,7 +14,7 @@ from gwa_attrib.cleaning.cleaned import Cleaned, clean, labels_after
 from gwa_attrib.cleaning.decisions import Decisions
 from gwa_attrib.cleaning.evaluation_set import Examination, examination, share_right
 from gwa_attrib.errors import InputError
-from gwa_attrib.evaluation.resumable import run_resumable
+from gwa_attrib.evaluation.retraining import run_resumable
 from gwa_attrib.files.places import local
 from gwa_attrib.store import Run
 
