@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.functional.tolerances import REDUCTION
-from gwa_attrib.hooks.forward import to_device
+from gwa_attrib.hooks.forward import to_device, unknown_batch
 
 Forward = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
 """Runs the model on a batch; gives its outputs, ``[sample, ...]``, and the targets."""
@@ -31,10 +31,8 @@ def default_forward(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
         inputs, targets = batch
         outputs = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
     else:
-        raise InputError(
-            expected="batches (inputs, targets), or dicts with 'labels'",
-            found=f"a dict with {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__,
-            todo="Pass forward=, a function (model, batch) that returns the model's outputs and the targets.",
+        raise unknown_batch(
+            batch, "Pass forward=, a function (model, batch) that returns the model's outputs and the targets."
         )
     outputs = getattr(outputs, "logits", outputs)
     if not isinstance(outputs, Tensor):

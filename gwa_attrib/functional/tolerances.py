@@ -1,7 +1,7 @@
 """The distances up to which a check takes two numbers, found in two ways, for one.
 
 Each check has a number for a model that computes in full precision (float32, float64) and one for half precision
-(bfloat16, float16). All are relative, and all leave a wide margin over rounding: a check that is wrong once in a
+(bfloat16, float16). Nearly all are relative, and all leave a wide margin over rounding: a check that is wrong once in a
 thousand trainings is worse than one that misses a small deviation, because it ends the training.
 """
 
@@ -35,7 +35,7 @@ DIRECTION = Tolerance(
 )
 """The distance between the unit vectors along a sample's residual and along the gradient of its logits."""
 
-SHORTEST_RESIDUAL = 1e-4  # below it, rounding of p - y turns the direction by more than DIRECTION would forgive
+SHORTEST_RESIDUAL = 1e-4  # at a tenth of it, what rounding leaves of p - y would reach DIRECTION by itself
 SHORTEST_SHARE = 1e-2  # of the longest in the batch: in float16 what is far below it is the first to underflow
 """Samples with shorter residuals do not count when directions are compared."""
 

@@ -31,7 +31,7 @@ def forward_batch(model: nn.Module, batch: Any) -> Tensor:
         inputs, targets = batch
         model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
         return targets  # type: ignore[no-any-return]
-    raise _unknown_batch(
+    raise unknown_batch(
         batch, "Pass probe_forward=, a function (model, batch) that runs the model and returns the targets."
     )
 
@@ -47,10 +47,11 @@ def targets_of(batch: Any) -> Tensor:
         return labels
     if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
         return batch[1]
-    raise _unknown_batch(batch, "Pass targets=, a function that gives the targets of a batch.")
+    raise unknown_batch(batch, "Pass targets=, a function that gives the targets of a batch.")
 
 
-def _unknown_batch(batch: Any, todo: str) -> InputError:
+def unknown_batch(batch: Any, todo: str) -> InputError:
+    """Return the error of a batch of another form than the usual two."""
     found = f"a dict with {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
     return InputError(expected="batches (inputs, targets), or dicts with 'labels'", found=found, todo=todo)
 

@@ -6,6 +6,7 @@ with record_trainer(trainer, "runs/a") as recorder:
     trainer.train()
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,12 @@ import numpy as np
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from gwa_attrib.datasets.content import class_names_of
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.files.places import place
 from gwa_attrib.hooks.forward import forward_batch
 from gwa_attrib.integrations.listener import logged
 from gwa_attrib.integrations.stopping_callback import Stopper
-from gwa_attrib.integrations.trainer_facts import class_names_for, tokenizer_json
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.kept import keep_tokenizer
@@ -42,6 +43,7 @@ else:
 
 SAMPLE_ID = "sample_id"
 """Column of the training set with each sample's position in it."""
+_GENERIC = re.compile(r"LABEL_\d+")
 
 
 @contextmanager
@@ -69,10 +71,10 @@ def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **op
     _check_trainer(trainer, SAMPLE_ID)
     smoothing = 0.0 if trainer.label_smoother is None else trainer.label_smoother.epsilon
     goes_on = resume and (place(path) / RUN_FILE).is_file()  # with the names that the run has
-    names = None if goes_on else class_names_for(trainer)
+    names = None if goes_on else _class_names_for(trainer)
     settings = {"label_smoothing": smoothing, "probe_forward": _forward, "class_names": names, **options}
     recorder = record(trainer.model, path, num_samples=len(trainer.train_dataset), resume=resume, **settings)
-    tokenizer = tokenizer_json(trainer)
+    tokenizer = _tokenizer_json(trainer)
     if tokenizer is not None and trainer.is_world_process_zero():
         keep_tokenizer(recorder.path, tokenizer)
     # Only to announce the ids, and to give the probe a loader: the trainer makes its own.
@@ -197,6 +199,42 @@ def _ids_of(inputs: Any, column: str) -> Tensor:
         )
     ids: Tensor = inputs[column]
     return ids
+
+
+def _class_names_for(trainer: Any) -> list[str] | None:
+    """Return the names of the ``ClassLabel`` of the training set, or else those that the model was given.
+
+    None if it has the generic ones alone, or if there is not one for each class.
+    """
+    config = getattr(trainer.model, "config", None)
+    size = getattr(config, "num_labels", None)
+    for names in (class_names_of(trainer.train_dataset), _given(getattr(config, "id2label", None))):
+        if names and size in (None, len(names)) and len(set(names)) == len(names):
+            return names
+    return None
+
+
+def _given(id2label: Any) -> list[str] | None:
+    if not isinstance(id2label, dict):
+        return None
+    numbered = {int(number): str(name) for number, name in id2label.items()}
+    if sorted(numbered) != list(range(len(numbered))) or all(_GENERIC.fullmatch(name) for name in numbered.values()):
+        return None
+    return [numbered[number] for number in range(len(numbered))]
+
+
+def _tokenizer_json(trainer: Any) -> str | None:
+    """Return the trainer's tokenizer as JSON; None if it has none, or a slow one, which is Python code.
+
+    It is the processing class, the tokenizer of a processor, or the one that the collator pads with.
+    """
+    processing = getattr(trainer, "processing_class", None) or vars(trainer).get("tokenizer")
+    places = (processing, getattr(processing, "tokenizer", None), getattr(trainer.data_collator, "tokenizer", None))
+    for found in places:
+        backend = getattr(found, "backend_tokenizer", None)
+        if backend is not None:
+            return str(backend.to_str())
+    return None
 
 
 def with_sample_ids(dataset: Any) -> Any:
