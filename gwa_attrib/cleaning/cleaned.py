@@ -1,6 +1,6 @@
 """A data set after decisions: which samples are left, with which labels; of any form that the data has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ class Cleaned:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
+    def __repr__(self) -> str:
+        counted = ", ".join(f"{number:,} {name}" for name, number in self.counts.items())
+        return f"Cleaned({counted}{'' if self.path is None else f', path={str(self.path)!r}'})"
+
     @property
     def counts(self) -> dict[str, int]:
         """How many samples were dropped and relabelled, and how many are left; of a copy also how many rows or files of
@@ -46,19 +50,21 @@ class Cleaned:
         return counts if self.copied is None else {**counts, **self.copied._asdict()}
 
     def to_torch(self, dataset: Dataset[Any]) -> "CleanedDataset":
-        """A view of the data set that the run was trained on, whose item i is sample i, as ``(x, y, ...)``.
+        """A view of the data set that the run was trained on, whose item i is sample i: ``(x, y, ...)``, or a dict with
+        the label as ``labels`` or ``label``, as the Hugging Face Trainer takes it.
 
         Raises:
-            InputError: fewer items than the run has samples, or (when an item is read) another label than the run's.
+            InputError: fewer items than the run has samples, items of another form, or (when an item is read) another
+                label than the run's.
         """
         return CleanedDataset(dataset, self)
 
-    def to_huggingface(self, dataset: Any, label_column: str = "label") -> Any:
+    def to_huggingface(self, dataset: Any, label_column: str | None = None) -> Any:
         """A ``datasets.Dataset`` with the samples that are left, and their labels in `label_column`.
 
         Args:
             dataset: The one that the run was trained on: row i is sample i.
-            label_column: Class numbers or class names, as they are there.
+            label_column: Class numbers or class names, as they are there; None: the one called "label" or "labels".
 
         Raises:
             InputError: no such column, fewer rows than samples, or labels that are not the run's.
@@ -78,6 +84,8 @@ class CleanedDataset(Dataset[Any]):
                 todo="Pass the data set that the run was recorded on.",
             )
         self._dataset, self._cleaned = dataset, cleaned
+        # What is of another form is refused here, and not an hour later in a worker of a loader.
+        _place_of_label(dataset[int(cleaned.sample_ids[0])])
 
     def __len__(self) -> int:
         return len(self._cleaned)
@@ -86,27 +94,41 @@ class CleanedDataset(Dataset[Any]):
         cleaned = self._cleaned
         sample_id = int(cleaned.sample_ids[index])
         item = self._dataset[sample_id]
-        if not isinstance(item, tuple | list) or len(item) < 2:
-            raise InputError(
-                expected="items of the data set to be (x, y, ...)",
-                found=type(item).__name__,
-                todo="Take `sample_ids` and `labels` of the cleaned data set, and build it from them.",
-            )
+        place = _place_of_label(item)
         given, new = int(cleaned.given[index]), int(cleaned.labels[index])
         if given < 0:
             return item  # never seen in the run
         # Also catches a data set that was shuffled or is off by one: nothing else says which sample an item is.
-        if int(item[1]) != given:
+        if int(item[place]) != given:
             raise InputError(
                 expected=f"sample {sample_id} to have the label of the run, {given}",
-                found=f"{int(item[1])}",
+                found=f"{int(item[place])}",
                 todo="Pass the data set that the run was recorded on, as it was then.",
             )
-        label = torch.as_tensor(new, dtype=item[1].dtype) if isinstance(item[1], torch.Tensor) else new
-        return (item[0], label, *item[2:])
+        label = torch.as_tensor(new, dtype=item[place].dtype) if isinstance(item[place], torch.Tensor) else new
+        return {**item, place: label} if isinstance(item, Mapping) else (item[0], label, *item[2:])
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
+
+
+LABELS = ("labels", "label")
+"""Names of the label in an item or a table of Hugging Face, the one that its Trainer wants first."""
+
+
+def _place_of_label(item: Any) -> Any:
+    """Find where an item holds its label: 1 in ``(x, y, ...)``, a name in a dict."""
+    if isinstance(item, tuple | list) and len(item) >= 2:
+        return 1
+    named = [name for name in LABELS if isinstance(item, Mapping) and name in item]
+    if named:
+        return named[0]
+    found = f"a dict with {listed(item)}" if isinstance(item, Mapping) else type(item).__name__
+    raise InputError(
+        expected=f"items of the data set to be (x, y, ...), or dicts with {' or '.join(LABELS)}",
+        found=found,
+        todo="Take `sample_ids` and `labels` of the cleaned data set, and build it from them.",
+    )
 
 
 def labels_after(
@@ -150,8 +172,9 @@ def clean(run: Run, decisions: Decisions) -> Cleaned:
     return Cleaned(run.sample_ids[left], labels[left], given[left], run.class_names, len(left))
 
 
-def _cleaned_huggingface(cleaned: Cleaned, dataset: Any, label_column: str) -> Any:
+def _cleaned_huggingface(cleaned: Cleaned, dataset: Any, named: str | None) -> Any:
     """Select the rows that are left, with their labels; see `Cleaned.to_huggingface`."""
+    label_column = next((name for name in LABELS if name in dataset.column_names), "label") if named is None else named
     if label_column not in dataset.column_names:
         raise InputError(
             expected=f"a column {shown(label_column)} with labels",

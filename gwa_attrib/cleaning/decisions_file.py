@@ -70,6 +70,10 @@ def _frame(path: Path) -> pd.DataFrame:
             first = file.readline()
         separator = max(SEPARATORS, key=first.count)
         return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(
+            expected="a decisions.csv that the report has saved", found=f"no file {path}", todo="Check the path."
+        ) from error
     except (OSError, ValueError, csv.Error, pd.errors.ParserError) as error:
         raise InputError(
             expected=f"decisions in {path}, a .csv as the report saves it",

@@ -32,6 +32,8 @@ class Examination:
     by: Literal["test", "verified", "given"]
     """A test set, verified labels of held-out samples, or the given labels of held-out samples."""
     name: str
+    also_trained_on: int = 0
+    """How many of those asked have an equal among the samples that are trained on."""
 
 
 def examination(run: Run, model: AuditedModel, test: str | None, truth: str | None) -> Examination:
@@ -79,7 +81,33 @@ def examination_of_test_set(run: Run, test: str) -> Examination:
     # Together, so that columns and pictures of both are scaled by the same numbers.
     inputs = encode(replace(train, inputs=_joined(train.inputs, other.inputs)), embedded)
     asked = np.arange(len(train), len(train) + len(other))
-    return Examination(inputs, np.arange(len(train)), asked, answers, "test", other.name)
+    shared = _shared(inputs, len(train), other.name)
+    return Examination(inputs, np.arange(len(train)), asked, answers, "test", other.name, shared)
+
+
+DISTINCT = 0.9
+"""Share of the training samples that differ from all others, above which two equal samples are the same sample."""
+
+
+def _shared(inputs: Tensor, trained: int, name: str) -> int:
+    """Count the test samples that have an equal among the first `trained` rows.
+
+    Raises:
+        InputError: all of them have, so that the labels in doubt would be the judges of their own correction.
+    """
+    rows = [hash(row.tobytes()) for row in inputs.flatten(1).numpy()]
+    known, others = set(rows[:trained]), rows[trained:]
+    shared = sum(row in known for row in others)
+    # In a table of few categories rows are equal by chance; of pictures, texts and measurements they are not.
+    if shared == len(others) and len(known) > DISTINCT * trained:
+        raise InputError(
+            expected="a test set of samples that were not trained on",
+            found=f"{name}, whose {shared:,} samples are all among those that were audited: labels that are in doubt "
+            "would be the judges",
+            todo="Pass other samples, whose labels are right; or leave the test set out: then a fifth of the audited "
+            "samples is held out of every training and asked.",
+        )
+    return shared
 
 
 def _layout(data: LabeledData) -> str:

@@ -80,6 +80,7 @@ class _Plan:
             "trained_on": len(pool),
             "dropped": dropped,
             "relabelled": relabelled,
+            "also_trained_on": asking.also_trained_on,
         }
 
     def name(self, arm: str, seed: int) -> str:

@@ -90,5 +90,6 @@ def main() -> None:
         tell(f"gwa-attrib: {first}", *others)
         status = status_of(error)
     except KeyboardInterrupt:
+        tell("gwa-attrib: interrupted.")
         status = INTERRUPTED
     sys.exit(status)

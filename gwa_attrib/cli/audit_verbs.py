@@ -1,5 +1,6 @@
 """From data to report: audit, and report again."""
 
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -9,10 +10,15 @@ import typer
 
 import gwa_attrib as gwa
 from gwa_attrib.cli.interruption import interrupted_with, left_of_audit, run_id_in
-from gwa_attrib.cli.options import AsJson, RunFolder, at_home, print_json, say, tell
+from gwa_attrib.cli.options import AsJson, RunFolder, at_home, call, print_json, say, tell
 
 if TYPE_CHECKING:
     from gwa_attrib.auditing.pipeline import AuditResult
+    from gwa_attrib.plot.written import Figures
+
+
+FEW = 50
+"""Samples below which an audit says that it says nothing."""
 
 
 class Budget(StrEnum):
@@ -85,13 +91,20 @@ def audit(
         return
     say(
         f"{result.samples:,} samples in {result.classes:,} classes, {result.epochs} epochs, {result.seconds:.0f} s: "
-        f"{result.suspects:,} suspects."
+        f"{result.suspects:,} {'suspect' if result.suspects == 1 else 'suspects'}."
     )
     for sentence in _verdict(result):
         say(sentence)
     if result.truth is not None:
         say("Against the verified labels: " + "  ".join(f"{k}={v:.4g}" for k, v in result.truth.items()))
     say(result.report)
+    if result.samples < FEW:
+        tell(f"With {result.samples} samples a training says next to nothing about a label; some hundreds are needed.")
+    if sys.stderr.isatty() and result.suspects:
+        tell(
+            "Open the report in a browser, decide, and save decisions.csv; then: "
+            + call("apply", result.run, "decisions.csv", "--out", f"{result.run}-cleaned")
+        )
 
 
 def _verdict(result: "AuditResult") -> Iterator[str]:
@@ -129,17 +142,24 @@ def report(
     """Write the report of a run again, with its data if it can still be read."""
     from gwa_attrib.display.progress import silence, stage
 
-    with silence(as_json), stage("writing the report"):
-        path = gwa.report(gwa.open_run(run), out)
+    with silence(as_json):
+        # First: they need no data, and so are there also where the report is refused.
         drawn = None if figures is None else gwa.plot.write_figures(run, figures)
+        if drawn is not None and not as_json:
+            _say_figures(drawn)
+        with stage("writing the report"):
+            path = gwa.report(gwa.open_run(run), out)
     if as_json:
         print_json({"report": str(path), **({} if drawn is None else {"figures": drawn.to_dict()})})
         return
     say(path)
-    if drawn is not None:
-        for written in drawn.written.values():
-            say("\n".join(map(str, written)))
-        notes = [f"no {name}: {reason}" for name, reason in drawn.missing.items()]
-        notes += [f"{name}: a box stands in the PNG for what no font here has; the SVG has it" for name in drawn.boxes]
-        if notes:
-            tell(*notes)
+
+
+def _say_figures(drawn: "Figures") -> None:
+    for written in drawn.written.values():
+        say("\n".join(map(str, written)))
+    notes = [f"no {name}: {reason}" for name, reason in drawn.missing.items() if name != "removal_curves"]
+    notes += [f"{name}: a box stands in the PNG for what no font here has; the SVG has it" for name in drawn.boxes]
+    if "removal_curves" in drawn.missing:
+        notes.append("no removal_curves: those come with the report of gwa-attrib compare --removal")
+    tell(*notes)

@@ -44,7 +44,7 @@ def apply(
     from gwa_attrib.display.progress import silence
 
     opened = gwa.open_run(run)
-    _refuse_without_data(opened, run, decisions)
+    _refuse_without_data(opened, run, "decisions.csv" if decisions is None and auto is None else decisions or auto)
     if out is None:
         raise InputError(expected="a place for the cleaned copy", found="no --out", todo="Pass --out cleaned.")
     nothing = ["nothing was written. The same call begins again."]
@@ -57,23 +57,23 @@ def apply(
     say(f"{counts['dropped']} dropped, {counts['relabelled']} relabelled, {counts['left']} samples left.")
     say(cleaned.path)
     if counts.get("damaged"):
-        tell(f"{counts['damaged']} damaged files were not copied.")
+        many = counts["damaged"] != 1
+        tell(f"{counts['damaged']} damaged {'files were' if many else 'file was'} not copied.")
     if cleaned.path is not None:
         decided = ["--decisions", decisions] if auto is None else ["--auto", auto.value]
         say_next(opened, run, cleaned.path, [*decided, *(["--below", below] if below is not None else [])])
 
 
-def _refuse_without_data(run: "Run", name: str, decisions: Path | None) -> None:
+def _refuse_without_data(run: "Run", name: str, decided: object) -> None:
     """Refuse to copy data that no audit has read; Python has them."""
     from gwa_attrib.store.run_json import AuditNotes
 
     if not AuditNotes.read(run.info).made_by_audit:
-        decided = repr("decisions.csv" if decisions is None else str(decisions))
         raise NotRecordedError(
             expected="a run of an audit, which knows the data set to copy",
             found=f"{name} was recorded in a training loop of its own, so its data are not known",
-            todo=f"In Python: gwa_attrib.apply({name!r}, {decided}).to_torch(dataset), or .to_huggingface(dataset), "
-            "gives your data set with the decisions applied; its sample_ids and labels say what is left.",
+            todo=f"In Python: gwa_attrib.apply({name!r}, {str(decided)!r}).to_torch(dataset), or "
+            ".to_huggingface(dataset), gives your data set with the decisions applied; its sample_ids and labels say what is left.",
         )
 
 
@@ -99,12 +99,20 @@ def _one_of(run: "Run", decisions: Path | None, auto: Auto | None, below: float 
 
 def verify(
     run: RunFolder,
-    decisions: Annotated[Path | None, typer.Option(help=DECISIONS, callback=at_home)] = None,
+    at: Annotated[Path | None, typer.Argument(metavar="[DECISIONS]", help=DECISIONS, callback=at_home)] = None,
+    decisions: Annotated[Path | None, typer.Option(help="The same, by name.", callback=at_home)] = None,
     auto: ByRanking = None,
     below: Below = None,
-    test: Annotated[str | None, typer.Option(help="A test set, as audit reads it.", callback=at_home)] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            help="A test set, as audit reads it. If not given, a fifth of the samples is held out and asked.",
+            callback=at_home,
+        ),
+    ] = None,
     truth: Annotated[
-        str | None, typer.Option(help="Without one: column of the run with verified labels, of which a fifth is asked.")
+        str | None,
+        typer.Option(help="Column of the run with verified labels of the samples held out; else their given ones."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each of the three; one gives no interval.")] = 5,
     workers: Annotated[int, typer.Option(min=1, help="Processes for these trainings.")] = 1,
@@ -112,8 +120,16 @@ def verify(
 ) -> None:
     """Train with the decisions, without, and without as many random samples; say what that does to the accuracy."""
     from gwa_attrib.display.progress import silence
+    from gwa_attrib.store.run_json import AuditNotes
 
     opened = gwa.open_run(run)
+    if not AuditNotes.read(opened.info).made_by_audit:
+        raise NotRecordedError(
+            expected="a run of an audit, whose model and data can be trained again",
+            found=f"{run} was recorded in a training loop of its own",
+            todo="Train in that loop with gwa_attrib.apply(run, decisions).to_torch(dataset), and without.",
+        )
+    decisions = _only(at, decisions)
     kept = ["the trainings that have ended are kept. The same call goes on with the others."]
     with interrupted_with(lambda: kept), silence(as_json):
         chosen = _one_of(opened, decisions, auto, below)
@@ -134,8 +150,21 @@ def verify(
     say("Changes in points, with their 95 % intervals:" if found.has_intervals else "Changes in points:")
     say(table.round(2).to_string())
     say(classes.round(1).to_string(na_rep="-"))
+    if facts["also_trained_on"]:
+        tell(
+            f"{facts['also_trained_on']:,} of the {facts['asked']:,} test samples are trained on, too: "
+            "where their labels are wrong, they judge in favour of the wrong."
+        )
+    if found.shows_nothing:
+        tell("All trainings gave the same answers: so few samples show no change, which is not to say there is none.")
     if not found.has_intervals:
         tell("One training of each gives no interval: whether chance made the change is not known. Pass --seeds 5.")
+
+
+def _only(positional: Path | None, named: Path | None) -> Path | None:
+    if positional is not None and named is not None:
+        raise InputError(expected="one file of decisions", found="two", todo="Leave --decisions out.")
+    return named if positional is None else positional
 
 
 ASKED = {"test": "test set", "verified": "held out, verified labels", "given": "held out, labels as given"}

@@ -28,11 +28,12 @@ def say_next(run: "Run", name: str, copy: Path, decided: Sequence[object]) -> No
     reader = choose_reader(was)[0].name
     source = f"{reader}:{copy}" if was.startswith(f"{reader}:") else copy
     column = [] if notes.label_column is None else ["--label-column", notes.label_column]
+    budget = [] if notes.budget in (None, "normal") else ["--budget", notes.budget]
     truth = [] if notes.truth is None else ["--truth", notes.truth]
     if is_finished(run.path, run.info):
         tell(f"Whether it helps: {call('verify', name, *decided)}")
     tell(
-        f"Audit the cleaned copy again: {call('audit', source, '--out', _free(Path(name)), *column, *truth)}",
+        f"Audit the cleaned copy again: {call('audit', source, '--out', _free(Path(name)), *column, *truth, *budget)}",
     )
 
 

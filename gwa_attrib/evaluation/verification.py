@@ -17,6 +17,8 @@ from gwa_attrib.store.schema import VERIFICATION
 CHANGE = ("change", "low", "high")
 BY_CLASS = ("asked", "before", "after", *CHANGE)
 COUNTS = ("asked", "trained_on", "dropped", "relabelled", "seeds")
+LATER_COUNTS = ("also_trained_on",)
+"""Counts that results of earlier versions do not have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,13 @@ class Verification:
     """One row for each class: samples `asked`, accuracy `before` and `after` the decisions, `change`, `low`, `high`."""
     facts: Mapping[str, Any]
     """`by` ("test", "verified" or "given" labels) and `asked_of`, its name; how many samples were `asked`, and how many
-    were `trained_on` and, of these, `dropped` and `relabelled`; `seeds`."""
+    were `trained_on` and, of these, `dropped` and `relabelled`; `seeds`; and how many of a test set are
+    `also_trained_on`, which makes its accuracies too high."""
+
+    @property
+    def shows_nothing(self) -> bool:
+        """True where every training gave the same answers, so that the intervals have no width and mean nothing."""
+        return self.has_intervals and bool((self.table[list(CHANGE)] == 0).all(axis=None))
 
     @property
     def has_intervals(self) -> bool:
@@ -89,7 +97,7 @@ def kept_verification(run: Run) -> Verification | None:
 
 def _checked(found: dict[str, Any]) -> Verification:
     facts = {name: str(found[name]) for name in ("by", "asked_of")}
-    numbers = {name: int(found[name]) for name in COUNTS}
+    numbers = {name: int(found[name]) for name in COUNTS} | {name: int(found.get(name, 0)) for name in LATER_COUNTS}
     accuracy = {str(arm): _number(value) for arm, value in found["accuracy"].items()}
     return Verification(
         _frame(found["changes"], "comparison", CHANGE),

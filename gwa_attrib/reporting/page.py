@@ -99,6 +99,7 @@ def facts(context: Context, target: Path) -> dict[str, Any]:
         "run": context.run.info["run_id"],
         "place": place_of(context.run.path, target),
         "audited": AuditNotes.read(context.run.info).made_by_audit,
+        "huggingface": hasattr(context.data, "column_names"),
         "verifiable": is_finished(context.run.path, context.run.info),
         "classes": list(names),
         "names": [visible(name) for name in names],

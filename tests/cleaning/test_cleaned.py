@@ -62,7 +62,26 @@ def test_another_data_set_is_refused(cleaned: gwa.Cleaned) -> None:
     with pytest.raises(InputError, match="label of the run"):
         list(cleaned.to_torch(TensorDataset(X, LABELS.roll(1))))
     with pytest.raises(InputError, match="Tensor"):
-        cleaned.to_torch(LABELS)[0]  # type: ignore[arg-type]
+        cleaned.to_torch(LABELS)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="a dict with 'x', 'target'"):
+        cleaned.to_torch([{"x": x, "target": y} for x, y in zip(X, LABELS, strict=True)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["labels", "label"])
+def test_items_of_the_trainer_are_dicts(cleaned: gwa.Cleaned, name: str) -> None:
+    items = [{"x": x, name: int(label)} for x, label in zip(X, LABELS, strict=True)]
+    view = cleaned.to_torch(items)  # type: ignore[arg-type]
+    x, labels = expected()
+    torch.testing.assert_close(torch.stack([item["x"] for item in view]), x)
+    assert [item[name] for item in view] == labels.tolist()
+    assert items[1][name] == int(LABELS[1])  # the user's own is left alone
+
+
+def test_the_trainers_name_of_the_label_column_is_found(cleaned: gwa.Cleaned) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs gwa-attrib[hf]")
+    dataset = datasets.Dataset.from_dict({"row": list(range(60)), "labels": LABELS.tolist()})
+    _, labels = expected()
+    assert cleaned.to_huggingface(dataset)["labels"][:] == labels.tolist()
 
 
 @pytest.mark.parametrize("form", ["class label", "names", "numbers"])

@@ -164,3 +164,41 @@ def test_the_interval_holds_for_other_trainings_and_other_samples() -> None:
     assert 930 <= held <= 1000
     assert mean_of_both(np.full((3, 9), 0.25)) == (0.25, 0.25, 0.25)
     assert np.isnan(mean_of_both(np.ones((1, 9)))[1:]).all()
+
+
+def test_a_test_set_that_was_trained_on_is_refused_and_a_shared_part_is_counted(tmp_path: Path) -> None:
+    """The labels in doubt must not be the judges of their own correction."""
+    trained = clouds(tmp_path, "trained", 120, seed=1)
+    gwa.audit(trained, tmp_path / "run", epochs=2, budget="fast")
+    run = gwa.open_run(tmp_path / "run")
+    decided = decisions_of(run, np.array([3, 5]), ("drop", "drop"), np.array([-1, -1]))
+    with np.load(trained) as there:
+        half = {name: values[:60] for name, values in there.items()}
+    np.savez(tmp_path / "half.npz", **half)
+    for test in (trained, str(tmp_path / "half.npz")):
+        with pytest.raises(InputError, match="among those that were audited"):
+            gwa.verify(run, decided, test=test, seeds=1)
+    with np.load(clouds(tmp_path, "new", 40, seed=2)) as new:
+        mixed = {name: np.concatenate([values[:7], new[name]]) for name, values in half.items()}
+    np.savez(tmp_path / "mixed.npz", **mixed)
+    found = gwa.verify(run, decided, test=str(tmp_path / "mixed.npz"), seeds=1)
+    assert found.facts["also_trained_on"] == 7
+    assert "7\u00a0samples of the test set are among the samples that were trained on" in gwa.report(run).read_text(
+        "utf-8"
+    )
+    assert gwa.verify(run, decided, test=clouds(tmp_path, "other", 40, seed=3), seeds=1).facts["also_trained_on"] == 0
+
+
+def test_rows_that_are_equal_by_chance_are_no_reason_to_refuse(tmp_path: Path) -> None:
+    """A table of few categories."""
+    generator = np.random.default_rng(0)
+    for name, rows in (("train", 120), ("test", 30)):
+        table = pd.DataFrame({column: generator.choice(["x", "y"], rows) for column in ("a", "b")})
+        table["label"] = np.where(table["a"] == "x", "one", "two")
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    gwa.audit(tmp_path / "train.csv", tmp_path / "run", label_column="label", epochs=2, budget="fast")
+    run = gwa.open_run(tmp_path / "run")
+    decided = decisions_of(run, np.array([3, 5]), ("drop", "drop"), np.array([-1, -1]))
+    found = gwa.verify(run, decided, test=str(tmp_path / "test.csv"), seeds=2)
+    assert found.facts["also_trained_on"] == 30
+    assert found.shows_nothing == bool((found.table[["change", "low", "high"]] == 0).all(axis=None))

@@ -43,6 +43,8 @@ def section(context: Context) -> Section | None:
         "seeds": count(facts["seeds"], "training") + ("" if found.has_intervals else ", too few for an interval,"),
         "asked": f"{facts['asked']:,} {ASKED.get(facts['by'], visible(facts['by']))}",
         "asked_of": visible(facts["asked_of"]),
+        "also_trained_on": facts["also_trained_on"] and count(facts["also_trained_on"], "sample"),
+        "shows_nothing": found.shows_nothing,
         "before": percent(found.accuracy.get("as it is")),
         "after": percent(found.accuracy.get("decisions")),
         "changes": [_row(WAYS.get(str(name), visible(name)), row) for name, row in found.table.iterrows()],

@@ -20,6 +20,7 @@
   let order = suspects.map((_, index) => index);
   let shown = elements.size;
   let current = -1;
+  let choosing = null; // the card in whose list of labels somebody is, and how many steps there were before
 
   function cardOf(index) {
     if (!elements.has(index)) elements.set(index, filled(blank.cloneNode(true), index));
@@ -135,11 +136,21 @@
     }
     // A thousand classes times thousands of cards: the list is filled when somebody goes for it.
     for (const moment of ["pointerdown", "focus"]) select.addEventListener(moment, () => fill(select, index));
-    select.addEventListener("change", () => report.change([[index, { decision: "relabel", label: Number(select.value) }]]));
+    select.addEventListener("focus", () => { choosing = { index, steps: report.steps() }; });
+    select.addEventListener("blur", () => { choosing = null; });
+    select.addEventListener("change", () => {
+      const label = Number(select.value);
+      takeBack(); // each letter that is typed may be a choice: all of them are one step
+      report.change([[index, { decision: "relabel", label }]]);
+    });
     card.querySelector(".comment").addEventListener("input", (event) => report.note(index, event.target.value));
     card.addEventListener("focusin", () => mark(index));
     card.addEventListener("pointerdown", () => mark(index));
     looking.observe(card);
+  }
+
+  function takeBack() {
+    while (choosing && report.steps() > choosing.steps) report.undo();
   }
 
   function fill(select, index) {
@@ -259,8 +270,11 @@
     const inSelect = target.matches("#cards select");
     if (inSelect && (event.key === "Enter" || event.key === "Escape")) {
       event.preventDefault();
+      const isChosen = choosing !== null && report.steps() > choosing.steps;
+      if (event.key === "Escape") takeBack();
       goTo(Number(target.closest(".card").dataset.index));
-      if (event.key === "Enter") decide("relabel");
+      if (event.key === "Enter" && isChosen) walk(1);
+      else if (event.key === "Enter") decide("relabel");
       return;
     }
     const typing = target.matches("select, textarea, input:not([type=radio]):not([type=file])");

@@ -21,7 +21,8 @@
     const run = runFolder();
     if (facts.audited) return `gwa-attrib apply ${quoted(run)} ~/Downloads/decisions.csv --out ${quoted(`${run}-cleaned`)}`;
     const text = JSON.stringify(run);
-    return `import gwa_attrib as gwa\n\ncleaned = gwa.apply(${text}, "decisions.csv")\ntrain_set = cleaned.to_torch(train_set)  # or cleaned.to_huggingface(dataset)`;
+    const copy = facts.huggingface ? "dataset = cleaned.to_huggingface(dataset)  # the data set that was recorded" : "train_set = cleaned.to_torch(train_set)  # the data set that was recorded";
+    return `import gwa_attrib as gwa\n\ncleaned = gwa.apply(${text}, "decisions.csv")\n${copy}`;
   }
 
   const verification = () => `gwa-attrib verify ${quoted(runFolder())} --decisions ~/Downloads/decisions.csv`;
