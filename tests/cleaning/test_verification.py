@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import gwa_attrib as gwa
@@ -64,7 +65,7 @@ def test_right_labels_help_and_random_removal_does_not(run: Run, verified: gwa.V
     of_pool = len(set(wrong(run)) - set(asked.tolist()))
     assert verified.facts == {
         "by": "verified", "asked_of": TRUTH, "asked": 120, "trained_on": 480, "dropped": 0, "relabelled": of_pool,
-        "seeds": 3,
+        "seeds": 3, "also_trained_on": 0,
     }  # fmt: skip
 
 
