@@ -73,8 +73,8 @@ def _refuse_without_data(run: "Run", name: str, decided: object) -> None:
             expected="a run of an audit, which knows the data set to copy",
             found=f"{name} was recorded in a training loop of its own, so its data are not known",
             todo=f"In Python: gwa_attrib.apply({name!r}, {str(decided)!r}).to_torch(dataset), or "
-            ".to_huggingface(dataset), gives your data set with the decisions applied; its sample_ids and labels say what "
-            "is left.",
+            ".to_huggingface(dataset), gives your data set with the decisions applied; its sample_ids and labels say "
+            "what is left.",
         )
 
 
