@@ -274,6 +274,33 @@ def test_the_gallery_by_its_keys(browser: Browser, plain_report: Path) -> None:
     assert browser.console == []
 
 
+def test_a_label_typed_is_one_step_and_escape_takes_it_back(browser: Browser, plain_report: Path) -> None:
+    """Each letter may choose another class on its way to the one that is meant."""
+    opened(browser, plain_report)
+    keys(browser, "nk")
+    before = browser.evaluate("report.steps()")
+    state = "[report.state(1).decision, report.facts.names[report.state(1).label]]"
+    proposed = browser.evaluate(state)[1]
+    keys(browser, "l")
+    others = browser.evaluate("[...document.activeElement.options].map(option => option.textContent)")[1:]
+    keys(browser, others[0][:1])
+    keys(browser, others[-1][:3])
+    browser.press("Escape", 27)
+    assert browser.evaluate(state) == ["", proposed]
+    assert browser.evaluate("report.steps()") == before
+    keys(browser, "l")
+    keys(browser, others[-1][:3])
+    browser.press("Enter", 13, "\r")
+    assert browser.evaluate(state) == ["relabel", others[-1]]
+    assert browser.evaluate("report.steps()") == before + 1
+    keys(browser, "u")
+    assert browser.evaluate(state) == ["", proposed]
+    keys(browser, "l")
+    browser.press("Enter", 13, "\r")
+    assert browser.evaluate(state) == ["relabel", proposed], "Enter alone takes the label that is shown"
+    assert browser.console == []
+
+
 def test_accepting_all_says_how_many_nobody_has_seen(browser: Browser, plain_report: Path) -> None:
     opened(browser, plain_report)
     browser.wait_for("report.seen.size > 0")
