@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.whole import whole_file
@@ -35,8 +36,19 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
         writers[path.suffix](frame, half)
 
 
+def columns_with_bounds(schema: pa.Schema) -> list[str]:
+    """Choose the columns of a parquet file whose smallest and largest value are noted in it: those without NaN.
+
+    The format leaves NaN out of these two, and readers skip rows by them all the same: DuckDB, DataFusion, Spark and
+    pyarrow's own datasets then lose rows with NaN, each under other conditions. Without the two nothing is skipped.
+    """
+    return [
+        field.name for field in schema if not pa.types.is_nested(field.type) and not pa.types.is_floating(field.type)
+    ]
+
+
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_parquet(path)
+    frame.to_parquet(path, write_statistics=columns_with_bounds(pa.Schema.from_pandas(frame)))
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Int
 
 from gwa_attrib.errors import InputError
+from gwa_attrib.files.frames import columns_with_bounds
 from gwa_attrib.files.places import Place, place
 from gwa_attrib.files.whole import whole_file, write_text
 from gwa_attrib.store.checked import marked
@@ -177,5 +178,11 @@ def encoding(schema: pa.Schema) -> dict[str, Any]:
             split[leaf] = "DELTA_BINARY_PACKED"
         elif not pa.types.is_floating(value):
             dictionary.append(leaf)
-    # With checksums a flipped bit is an error when it is read, and not another number.
-    return {"compression": "zstd", "use_dictionary": dictionary, "column_encoding": split, "write_page_checksum": True}
+    return {
+        "compression": "zstd",
+        "use_dictionary": dictionary,
+        "column_encoding": split,
+        "write_statistics": columns_with_bounds(schema),
+        # With checksums a flipped bit is an error when it is read, and not another number.
+        "write_page_checksum": True,
+    }

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gwa_attrib as gwa
-from gwa_attrib.display.legible import legible
 from gwa_attrib.display.notebook import COLUMNS, ROWS, small_html
+from gwa_attrib.display.text import legible
 from gwa_attrib.recording.diagnosis import Diagnosis, Finding
 from gwa_attrib.store import Run
 from tests.reporting.hostile import EVIL, EVIL_METRIC, NAMES

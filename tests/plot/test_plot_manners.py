@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import gwa_attrib as gwa
-from gwa_attrib.display.legible import legible, visible
+from gwa_attrib.display.text import legible, visible
 from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
 from gwa_attrib.plot import canvas
 from gwa_attrib.reporting import wording

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import duckdb
 import narwhals as nw
+import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -93,3 +95,34 @@ def test_a_run_without_epochs_cannot_be_scanned(engine: str, tmp_path: Path) -> 
 
     with pytest.raises(OSError, match="end_epoch"):
         open_run(tmp_path / "run").scan(engine)
+
+
+CONDITIONS: dict[str, Callable[[nw.Expr], nw.Expr]] = {
+    "is_nan": lambda x: x.is_nan(),
+    "not 1": lambda x: x != 1.0,
+    "not below 5": lambda x: ~(x < 5.0),
+    "above 5 or NaN": lambda x: (x > 5.0) | x.is_nan(),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("known", [(1.0, 1.0), (1.0, 2.0)], ids=["all equal", "different"])
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_no_engine_skips_rows_with_nan(engine: str, known: tuple[float, float], condition: str, tmp_path: Path) -> None:
+    """What a file notes of its smallest and largest values leaves NaN out, and engines skip rows by it."""
+    values = [*known, float("nan")]
+    rows = [runs.row(i, alignment=np.float32(value)) for i, value in enumerate(values)]
+    frame = runs.write(tmp_path / "run", {PartName(0): rows}).scan(engine)
+    expected = {"is_nan": [2], "not below 5": [2], "above 5 or NaN": [2], "not 1": [1, 2] if known[1] != 1 else [2]}
+    found = collected(frame.filter(CONDITIONS[condition](nw.col("alignment"))))
+    assert sorted(found["sample_id"]) == expected[condition]
+
+
+@pytest.mark.parametrize("known", [(1.0, 1.0), (1.0, 2.0)], ids=["all equal", "different"])
+def test_readers_of_ones_own_choice_find_nan_too(known: tuple[float, float], tmp_path: Path) -> None:
+    rows = [runs.row(i, alignment=np.float32(value)) for i, value in enumerate([*known, float("nan")])]
+    folder = runs.write(tmp_path / "run", {PartName(0): rows}).path / "observations"
+    assert ds.dataset(folder).to_table(filter=pc.is_nan(pc.field("alignment"))).num_rows == 1
+    assert duckdb.sql(f"select count(*) from '{folder}/*.parquet' where alignment = 'nan'").fetchall() == [(1,)]
+    assert np.isnan(duckdb.sql(f"select max(alignment) from '{folder}/*.parquet'").fetchall()[0][0])
+    assert len(pd.read_parquet(folder, filters=[("alignment", "!=", 1.0)])) == 1 + (known[1] != 1.0)

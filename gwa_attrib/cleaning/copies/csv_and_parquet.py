@@ -8,6 +8,7 @@ import numpy as np
 from gwa_attrib.cleaning.copies.registry import Copied, Source, copies
 from gwa_attrib.datasets.readers.registry import Options
 from gwa_attrib.datasets.readers.table_file import find_label
+from gwa_attrib.files.frames import columns_with_bounds
 
 
 @copies.register("csv", source="RFC 4180")
@@ -48,5 +49,6 @@ def copy_parquet(source: Source, target: Path) -> Copied:
     place, field = table.column_names.index(label), table.schema.field(label)
     new = pa.array(source.rewritten(column).tolist(), type=field.type)
     rows = source.rows_left(len(table))
-    pq.write_table(table.set_column(place, field, new).take(rows), target)
+    written = table.set_column(place, field, new).take(rows)
+    pq.write_table(written, target, write_statistics=columns_with_bounds(written.schema))
     return Copied(len(rows))
