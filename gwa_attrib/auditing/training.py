@@ -18,6 +18,7 @@ from gwa_attrib.auditing.augment import shift_and_flip
 from gwa_attrib.display.progress import TIME_LEFT, bar, stop_if_asked
 from gwa_attrib.display.text import duration
 from gwa_attrib.errors import InputError
+from gwa_attrib.hooks.forward import calls_of
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.kept import save_checkpoint
@@ -144,18 +145,15 @@ def head_features(
     model: nn.Module, head: str, inputs: Float[Tensor, "sample ..."]
 ) -> Float[np.ndarray, "sample feature"]:
     """Features that go into the head, in evaluation mode; the model is put back into the mode that it was in."""
-    kept: list[Tensor] = []
-    handle = model.get_submodule(head).register_forward_pre_hook(lambda _, given: kept.append(given[0].detach()))
     training = model.training
     try:
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), calls_of(model.get_submodule(head)) as calls:
             for part in torch.split(inputs, BATCH):
                 model(part)
     finally:
-        handle.remove()
         model.train(training)
-    return torch.cat(kept).flatten(1).float().numpy()
+    return torch.cat([args[0] for args, _ in calls]).flatten(1).float().numpy()
 
 
 class Training:

@@ -127,26 +127,25 @@ def test_texts_are_audited(tmp_path: Path) -> None:
 @pytest.mark.skipif(not sentence_encoder_installed(), reason="needs gwa-attrib[text]")
 def test_texts_of_a_run_are_not_read_by_the_encoder_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sentences = ("The striker scored {} goals in the cup final.", "The bank lent {} millions to the company.")
-    texts = [sentence.format(number) for number in ("one", "two", "three") for sentence in sentences]
-    frame = pd.DataFrame({"text": texts, "label": ["sport", "money"] * 3})
+    said = [sentence.format(number) for number in ("one", "two", "three") for sentence in sentences]
+    frame = pd.DataFrame({"text": said, "label": ["sport", "money"] * 3})
     frame.to_parquet(tmp_path / "train.parquet")
-    frame.iloc[:2].to_parquet(tmp_path / "test.parquet")
+    new = pd.DataFrame({"text": [sentences[0].format("nine")], "label": ["sport"]})
+    pd.concat([frame.iloc[:2], new]).to_parquet(tmp_path / "test.parquet")
     run = gwa.open_run(gwa.audit(tmp_path / "train.parquet", tmp_path / "run", epochs=2).run)
     whole = load_audited_model(run).inputs
     both = examination_of_test_set(run, str(tmp_path / "test.parquet")).inputs
     read = []
-    monkeypatch.setattr(
-        texts, "read_texts", lambda asked: read.append(len(asked)) or np.ones((len(asked), 384), "f4")
-    )
+    monkeypatch.setattr(texts, "read_texts", lambda asked: read.append(len(asked)) or np.ones((len(asked), 384), "f4"))
     assert torch.equal(load_audited_model(run).inputs, whole)
     assert read == []
     again = examination_of_test_set(run, str(tmp_path / "test.parquet")).inputs
-    assert read == [2]
+    assert read == [3]
     assert again.shape == both.shape
-    torch.testing.assert_close(both[6:], both[:2], atol=1e-3, rtol=0)
+    torch.testing.assert_close(both[6:8], both[:2], atol=1e-3, rtol=0)
     (run.path / "embeddings.npy").unlink()
     load_audited_model(run)
-    assert read == [2, 6]
+    assert read == [3, 6]
 
 
 def test_embeddings_of_other_texts_are_refused(tmp_path: Path) -> None:
