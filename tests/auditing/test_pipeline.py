@@ -131,7 +131,7 @@ def test_texts_of_a_run_are_not_read_by_the_encoder_again(tmp_path: Path, monkey
     frame = pd.DataFrame({"text": said, "label": ["sport", "money"] * 3})
     frame.to_parquet(tmp_path / "train.parquet")
     new = pd.DataFrame({"text": [sentences[0].format("nine")], "label": ["sport"]})
-    pd.concat([frame.iloc[:2], new]).to_parquet(tmp_path / "test.parquet")
+    pd.concat([frame.iloc[:2], new], ignore_index=True).to_parquet(tmp_path / "test.parquet")
     run = gwa.open_run(gwa.audit(tmp_path / "train.parquet", tmp_path / "run", epochs=2).run)
     whole = load_audited_model(run).inputs
     both = examination_of_test_set(run, str(tmp_path / "test.parquet")).inputs
