@@ -11,8 +11,7 @@ from scipy.stats import rankdata
 
 from gwa_attrib.display.notebook import ROWS, small_html
 from gwa_attrib.errors import InputError
-
-Column = np.ndarray[Any, np.dtype[Any]]
+from gwa_attrib.value_types import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class Scores:
     method: str
     suspect: Literal["low", "high"]
     """Which end of `values` is suspicious."""
-    columns: Mapping[str, Column] = field(default_factory=dict)
+    columns: Mapping[str, Array] = field(default_factory=dict)
     """Further facts, one value per sample: given_label, predicted_label, is_label_issue, label_score..."""
     meta: Mapping[str, Any] = field(default_factory=dict)
 

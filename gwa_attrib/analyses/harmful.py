@@ -14,6 +14,7 @@ from gwa_attrib.neighbours import near_duplicates, outlier_distance
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.kept import kept_duplicates, kept_features
 from gwa_attrib.store.run import Run
+from gwa_attrib.value_types import Array
 
 PERSISTENT = 0.75
 """Share of the epochs with a negative alignment from which it is called persistent."""
@@ -116,6 +117,6 @@ def _neighbourhood(run: Run, features: Any) -> tuple[pd.DataFrame, Float[np.ndar
     return kept.assign(**{name: place.get_indexer(kept[name]) for name in ("sample_a", "sample_b")}), distance
 
 
-def _in_words(reasons: dict[str, Bool[np.ndarray, " sample"]]) -> np.ndarray[Any, np.dtype[Any]]:
+def _in_words(reasons: dict[str, Bool[np.ndarray, " sample"]]) -> Array:
     words = np.array([[name if is_so else "" for is_so in found] for name, found in reasons.items()], dtype=object)
     return np.array(["; ".join(filter(None, column)) for column in words.T], dtype=object)

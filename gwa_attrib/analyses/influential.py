@@ -1,10 +1,9 @@
 """The samples that the model stands on: those whose gradients built its weights."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int32
 
 from gwa_attrib.analyses.registry import analyses, scores_of
 from gwa_attrib.errors import NotRecordedError
@@ -12,6 +11,7 @@ from gwa_attrib.functional.norm_growth import Steps, growth_of_observations, ste
 from gwa_attrib.scores import Scores
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.tables import positions
+from gwa_attrib.value_types import Array, Ints
 
 COLUMNS = ("sample_id", "step", "dot", "alignment", "grad_norm", "learning_rate")
 
@@ -80,7 +80,7 @@ def rank_influential(run: Run) -> Scores:
     )
 
 
-def _columns(run: Run, epoch: int) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+def _columns(run: Run, epoch: int) -> dict[str, Array]:
     table = run.observations(COLUMNS, epoch=epoch)
     found = {name: table[name].to_numpy() for name in COLUMNS}
     if np.isnan(found["learning_rate"]).all():
@@ -119,7 +119,7 @@ def _conservation(steps: list[Steps], factor: float, decay: float, rule: str) ->
 
 
 def _share_of_class(
-    values: Float[np.ndarray, " sample"], labels: np.ndarray[Any, np.dtype[np.int32]]
+    values: Float[np.ndarray, " sample"], labels: Int32[np.ndarray, " sample"]
 ) -> Float[np.ndarray, " sample"]:
     shares = np.full(len(values), np.nan)
     for label in np.unique(labels[labels >= 0]):
@@ -136,7 +136,7 @@ class _Means:
     def __init__(self, samples: int) -> None:
         self._sum, self._count = np.zeros(samples), np.zeros(samples)
 
-    def add(self, where: np.ndarray[Any, np.dtype[np.int64]], values: np.ndarray[Any, np.dtype[Any]]) -> None:
+    def add(self, where: Ints, values: Array) -> None:
         known = ~np.isnan(values)
         self._sum += np.bincount(where[known], weights=values[known].astype(np.float64), minlength=len(self._sum))
         self._count += np.bincount(where[known], minlength=len(self._sum))

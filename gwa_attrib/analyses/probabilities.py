@@ -11,8 +11,9 @@ from torch import Tensor
 
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.writer import ROW_GROUP
+from gwa_attrib.value_types import Array
 
-Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
+Columns = dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ class View(NamedTuple):
     top_prob: Float[Tensor, "sample top"]
 
 
-def view_of(dense: dict[str, np.ndarray[Any, np.dtype[Any]]], rows: Rows) -> View:
+def view_of(dense: dict[str, Array], rows: Rows) -> View:
     """Take some samples out of the columns of an epoch."""
     p_label, top_class, top_prob = (_tensor(dense[name][rows]) for name in SIGNALS)
     return View(p_label, top_class.long(), top_prob.float())
@@ -179,6 +180,6 @@ def _known(view: View, labels: Tensor, classes: int) -> Known:
     return Known(~view.p_label.isnan(), torch.cat([listed, index], dim=1), values, rest)
 
 
-def _tensor(array: np.ndarray[Any, np.dtype[Any]]) -> Tensor:
+def _tensor(array: Array) -> Tensor:
     """Make a tensor without a copy where torch allows it: not of memory that may not be written to."""
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))

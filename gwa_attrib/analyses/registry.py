@@ -5,21 +5,20 @@ from typing import Any
 import numpy as np
 
 from gwa_attrib._registry import Registry
-from gwa_attrib.scores import Column, Scores
+from gwa_attrib.scores import Scores
 from gwa_attrib.store.run import Run
+from gwa_attrib.value_types import Array
 
 analyses = Registry("analysis")
 
 
-def class_name_column(run: Run, classes: Column) -> Column:
+def class_name_column(run: Run, classes: Array) -> Array:
     """Names for class numbers, as an object array; None for -1."""
     names = np.array([*run.class_names, None], dtype=object)
     return names[classes]
 
 
-def scores_of(
-    run: Run, method: str, values: Column, *, columns: dict[str, Column] | None = None, **meta: Any
-) -> Scores:
+def scores_of(run: Run, method: str, values: Array, *, columns: dict[str, Array] | None = None, **meta: Any) -> Scores:
     """Scores of every sample of the run, with the direction that `method` is registered with."""
     entry = analyses[method]
     facts = {"key": run.samples["key"].to_numpy(), "given_label": class_name_column(run, run.labels)}

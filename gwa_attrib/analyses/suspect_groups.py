@@ -16,6 +16,7 @@ from gwa_attrib.scores import Scores
 from gwa_attrib.store.kept import kept_features
 from gwa_attrib.store.run import Run
 from gwa_attrib.thresholds import STANDARD_ERRORS
+from gwa_attrib.value_types import Array
 
 BINS = 10
 """Groups of a column of numbers with more different values than this."""
@@ -94,7 +95,7 @@ def _squared_error(size: pd.Series, total: pd.Series, squares: pd.Series) -> pd.
     return ((squares - total**2 / more) / (more - 1)).clip(lower=0) / more
 
 
-def _names(run: Run, by: str, found: Scores, features: Any, clusters: int) -> np.ndarray[Any, np.dtype[Any]]:
+def _names(run: Run, by: str, found: Scores, features: Any, clusters: int) -> Array:
     given = np.asarray(found.columns["given_label"], dtype=object)
     if by == "class":
         return given
@@ -114,7 +115,7 @@ def _names(run: Run, by: str, found: Scores, features: Any, clusters: int) -> np
     return _of_column(run.samples[by], by)
 
 
-def _of_column(column: pd.Series, by: str) -> np.ndarray[Any, np.dtype[Any]]:
+def _of_column(column: pd.Series, by: str) -> Array:
     if column.dtype == object:  # lists, say, cannot be counted
         column = column.map(lambda value: value if isinstance(value, Hashable) else str(value))
     different = column.nunique(dropna=True)
@@ -131,7 +132,7 @@ def _of_column(column: pd.Series, by: str) -> np.ndarray[Any, np.dtype[Any]]:
     return np.array([None if pd.isna(value) else str(value) for value in column], dtype=object)
 
 
-def _clusters(run: Run, features: Any, clusters: int) -> np.ndarray[Any, np.dtype[Any]]:
+def _clusters(run: Run, features: Any, clusters: int) -> Array:
     from sklearn.cluster import MiniBatchKMeans
 
     rows: Float[np.ndarray, "sample feature"] | None = kept_features(run) if features is None else features

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from gwa_attrib.files.places import local
 from gwa_attrib.store.kept import checkpoints, kept_embeddings
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.run_json import AuditNotes
+from gwa_attrib.value_types import Ints
 
 BATCH = 512
 
@@ -49,20 +49,18 @@ class AuditedModel:
         with torch.no_grad():
             return int(self.model(self.inputs[:1]).shape[1])
 
-    def train_again(self, kept: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> nn.Module:
+    def train_again(self, kept: Ints, seed: int) -> nn.Module:
         """A fresh model trained in the same way on the samples at positions `kept`; in evaluation mode."""
         ids = torch.from_numpy(kept)
         with seeded(seed):
             return train_plainly(self.fresh(), self.inputs[ids], self.labels[ids], self.plan, seed=seed, draw=self.draw)
 
-    def logits(self, model: nn.Module, kept: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
+    def logits(self, model: nn.Module, kept: Ints) -> Tensor:
         """Ask a model in evaluation mode for the samples at positions `kept`: logits ``[sample, class]``."""
         with torch.no_grad():
             return torch.cat([model(part) for part in torch.split(self.inputs[torch.from_numpy(kept)], BATCH)])
 
-    def train_and_ask(
-        self, kept: np.ndarray[Any, np.dtype[np.int64]], asked: np.ndarray[Any, np.dtype[np.int64]], seed: int
-    ) -> Tensor:
+    def train_and_ask(self, kept: Ints, asked: Ints, seed: int) -> Tensor:
         """Train again on the samples at positions `kept` alone, and ask for those at `asked`: ``[asked, class]``.
 
         The one way in which a counterfactual is measured on an audited run: what is taken out, relabelled or asked in

@@ -17,6 +17,7 @@ from gwa_attrib.evaluation import held_out, verified_labels
 from gwa_attrib.store import Run
 from gwa_attrib.store.kept import kept_embeddings
 from gwa_attrib.store.run_json import AuditNotes
+from gwa_attrib.value_types import Floats32
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ def _joined(one: Any, other: Any) -> Any:
     return np.concatenate([one, other])
 
 
-def share_right(logits: Tensor, answers: Int[np.ndarray, " asked"]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def share_right(logits: Tensor, answers: Int[np.ndarray, " asked"]) -> Floats32:
     """1.0 or 0.0 for each sample asked."""
-    right: np.ndarray[Any, np.dtype[np.float32]] = (logits.argmax(dim=1) == torch.from_numpy(answers)).float().numpy()
+    right: Floats32 = (logits.argmax(dim=1) == torch.from_numpy(answers)).float().numpy()
     return right

@@ -17,11 +17,10 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation.retraining import run_resumable
 from gwa_attrib.files.places import local
 from gwa_attrib.store import Run
+from gwa_attrib.value_types import Array
 
 ARMS = AS_IT_IS, DECIDED, RANDOM = "as it is", "decisions", "random removal"
 FOLDER = "verify"
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from gwa_attrib.evaluation.removals import check_plan
 from gwa_attrib.evaluation.truth import UNVERIFIED
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
+from gwa_attrib.value_types import Array, Bools, Floats, Ints
 
 CURVES = 6
 """How many methods are removed by."""
@@ -39,13 +40,13 @@ class MethodComparison:
     """Methods that did not run, with the reason."""
     scores: Mapping[str, Scores]
     """Scores of every sample, by method."""
-    is_error: np.ndarray[Any, np.dtype[np.bool_]]
+    is_error: Bools
     """True where the given label differs from the verified one, among samples that have one."""
-    known: np.ndarray[Any, np.dtype[np.bool_]]
+    known: Bools
     """Which samples have a verified label."""
     facts: Mapping[str, Any]
     """About the run."""
-    drawn: Mapping[str, Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]]
+    drawn: Mapping[str, Mapping[str, Floats]]
     """Values of each metric on each draw of the bootstrap, by method and metric; the draws are those of all methods."""
     removal: pd.DataFrame | None = None
     """The loss of held-out samples when the first suspects were removed; None where not asked for."""
@@ -108,7 +109,7 @@ class MethodComparison:
 
 def compare(
     run: Run | str | Path,
-    truth: str | Sequence[Any] | np.ndarray[Any, Any],
+    truth: str | Sequence[Any] | Array,
     methods: Sequence[str] | None = None,
     *,
     draws: int = 1000,
@@ -192,7 +193,7 @@ def _only_limit(time_limit: float | None, patience: float | None) -> float | Non
     return patience if time_limit is None else time_limit
 
 
-def _truth(run: Run, truth: Any) -> tuple[str, np.ndarray[Any, np.dtype[np.int64]]]:
+def _truth(run: Run, truth: Any) -> tuple[str, Ints]:
     """Find the name of the truth, and a class for each sample: see `verified_labels`."""
     columns: dict[str, Any] = {
         str(name): run.samples[name].to_numpy() for name in run.samples if name not in ("sample_id", "key")
@@ -215,7 +216,7 @@ def _shown(best_first: list[str]) -> list[str]:
     return always + others[: CURVES - len(always)]
 
 
-def _judged(metrics: Mapping[str, float], drawn: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, float]:
+def _judged(metrics: Mapping[str, float], drawn: Mapping[str, Array]) -> dict[str, float]:
     row: dict[str, float] = {}
     for name in METRICS:
         row[name] = metrics[name]
@@ -226,6 +227,6 @@ def _judged(metrics: Mapping[str, float], drawn: Mapping[str, np.ndarray[Any, An
     return row
 
 
-def _known(scores: Scores, known: np.ndarray[Any, Any]) -> Scores:
+def _known(scores: Scores, known: Array) -> Scores:
     """Scores of the samples with a verified label."""
     return Scores(scores.values[known], scores.sample_ids[known], method=scores.method, suspect=scores.suspect)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ import torch.nn.functional as F
 from gwa_attrib.auditing.audited_model import AuditedModel
 from gwa_attrib.evaluation import held_out, subset_removal
 from gwa_attrib.scores import Scores
+from gwa_attrib.value_types import Floats32, Ints
 
 FOLDER = "removal"
 
@@ -19,7 +19,7 @@ FOLDER = "removal"
 def measure_removal(
     audited: AuditedModel,
     scores: Mapping[str, Scores],
-    verified: np.ndarray[Any, np.dtype[np.int64]],
+    verified: Ints,
     *,
     shares: Sequence[float],
     seeds: int = 3,
@@ -45,9 +45,9 @@ def measure_removal(
     pool = np.setdiff1d(np.arange(len(verified)), asked)
     targets = torch.from_numpy(verified[asked])
 
-    def train(kept: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def train(kept: Ints, seed: int) -> Floats32:
         logits = audited.train_and_ask(pool[kept], asked, seed)
-        losses: np.ndarray[Any, np.dtype[np.float32]] = F.cross_entropy(logits, targets, reduction="none").numpy()
+        losses: Floats32 = F.cross_entropy(logits, targets, reduction="none").numpy()
         return losses
 
     in_pool = {method: _within(found.order(), pool) for method, found in scores.items()}
@@ -57,15 +57,13 @@ def measure_removal(
     )  # fmt: skip
 
 
-def _within(
-    order: np.ndarray[Any, np.dtype[np.int64]], pool: np.ndarray[Any, np.dtype[np.int64]]
-) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _within(order: Ints, pool: Ints) -> Ints:
     """The order, of the samples in the pool alone, as positions in it."""
     inside = order[np.isin(order, pool)]
     return np.searchsorted(pool, inside)
 
 
-def _digest(rankings: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]], shares: Sequence[float]) -> str:
+def _digest(rankings: Mapping[str, Ints], shares: Sequence[float]) -> str:
     """Names the folder of these trainings: others do not mix with them."""
     digest = sha256(repr(list(shares)).encode())
     for method, order in rankings.items():

@@ -4,10 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+
+from gwa_attrib.value_types import Array
 
 NAMED = 20
 """Damaged files that are named one by one."""
@@ -56,9 +58,6 @@ def sentences(damaged: Sequence[str], others: Sequence[str], whole_list: str) ->
     return said
 
 
-Column = np.ndarray[Any, np.dtype[Any]]
-
-
 @dataclass(frozen=True, eq=False)
 class LabeledData:
     """Samples with given labels, in the order of their ids: sample i is row i everywhere."""
@@ -68,16 +67,16 @@ class LabeledData:
     source: str
     """The argument of `load` that reads it again."""
     kind: Literal["image", "table", "text"]
-    inputs: Column | pd.DataFrame
+    inputs: Array | pd.DataFrame
     """image: uint8 or float32 ``[sample, height, width, channel]``, 1 or 3 channels. table: a frame of numeric and
     categorical columns. text: an object array of str ``[sample]``."""
-    labels: Column
+    labels: Array
     """int64 ``[sample]``, contiguous: positions in `class_names`."""
     class_names: tuple[str, ...]
     """Names as they were in the source: "3", "cat", "1.5"; numbers in numeric order, else alphabetically."""
     keys: tuple[str, ...]
     """A name for each sample that its owner recognises: relative path, or row number."""
-    columns: Mapping[str, Column] = field(default_factory=dict)
+    columns: Mapping[str, Array] = field(default_factory=dict)
     """Further facts per sample. Never an input of the model, never part of the ranking."""
     skipped: tuple[Skipped, ...] = ()
     """Files that were left out: first what could not be read, then what is no sample."""

@@ -1,21 +1,20 @@
 """Given labels of any kind as class indices 0..C-1, with class names that keep what the labels were."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Int64
 
 from gwa_attrib.datasets.messages import listed, rows_where
-from gwa_attrib.datasets.plain import Column, plain_array
+from gwa_attrib.datasets.plain import plain_array
 from gwa_attrib.errors import DataError
+from gwa_attrib.value_types import Array, Bools
 
 MANY_CLASSES = 50
 """More different labels than this, in more than half as many samples, are taken for something else than classes."""
 
 
 def class_labels(
-    values: Column | pd.Series, what: str = "the labels"
+    values: Array | pd.Series, what: str = "the labels"
 ) -> tuple[Int64[np.ndarray, " sample"], tuple[str, ...]]:
     """Class index of each sample, and the classes' names: in numeric order for numbers, else alphabetically.
 
@@ -45,7 +44,7 @@ def class_labels(
     return indices.astype(np.int64), tuple(label_texts(unique))
 
 
-def label_texts(column: Column) -> list[str]:
+def label_texts(column: Array) -> list[str]:
     """The labels of a plain array as class names: floats that are all whole as integers, anything else as it prints."""
     if column.dtype.kind == "f":
         present = column[np.isfinite(column)]
@@ -55,7 +54,7 @@ def label_texts(column: Column) -> list[str]:
 
 
 def class_positions(
-    values: Column | pd.Series, class_names: tuple[str, ...], what: str = "the labels"
+    values: Array | pd.Series, class_names: tuple[str, ...], what: str = "the labels"
 ) -> Int64[np.ndarray, " sample"]:
     """Positions in `class_names` of further labels of the same samples; -1 where a label is missing or no such class.
 
@@ -67,13 +66,13 @@ def class_positions(
     return np.array([position.get(text, -1) for text in label_texts(plain_array(values, what))], dtype=np.int64)
 
 
-def _missing(column: Column) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _missing(column: Array) -> Bools:
     if column.dtype == object:
         return np.array([value is None or value == "" for value in column], dtype=bool)
     return ~np.isfinite(column)
 
 
-def _check_samples(column: Column, what: str) -> None:
+def _check_samples(column: Array, what: str) -> None:
     if len(column) < 2:
         raise DataError(
             expected=f"at least two samples in {what}",
@@ -89,7 +88,7 @@ def _check_samples(column: Column, what: str) -> None:
         )
 
 
-def _check_classes(unique: Column, column: Column, what: str) -> None:
+def _check_classes(unique: Array, column: Array, what: str) -> None:
     if len(unique) < 2:
         raise DataError(
             expected=f"at least two classes in {what}",
@@ -104,7 +103,7 @@ def _check_classes(unique: Column, column: Column, what: str) -> None:
         )
 
 
-def _what_it_looks_like(unique: Column) -> str:
+def _what_it_looks_like(unique: Array) -> str:
     if unique.dtype.kind == "f" and np.any(unique != np.trunc(unique)):
         return "this looks like the target of a regression"
     return "this looks like an identity, a measurement or a text, not like a class"

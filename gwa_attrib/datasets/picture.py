@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gwa_attrib.datasets.plain import Column
+from gwa_attrib.value_types import Array
 
 
 def picture_of(x: Any) -> Any:
@@ -23,7 +23,7 @@ def picture_of(x: Any) -> Any:
     return None if pixels is None else Image.fromarray(pixels)
 
 
-def as_numbers(x: Any) -> Column | None:
+def as_numbers(x: Any) -> Array | None:
     """A tensor or an array of numbers as an array; None of anything else."""
     import torch
 
@@ -32,7 +32,7 @@ def as_numbers(x: Any) -> Column | None:
     return x if isinstance(x, np.ndarray) and (np.issubdtype(x.dtype, np.number) or x.dtype == bool) else None
 
 
-def _pixels(x: Column, *, channels_first: bool) -> Column | None:
+def _pixels(x: Array, *, channels_first: bool) -> Array | None:
     """uint8 ``[height, width]`` or ``[height, width, 3]``; None if the array is no picture."""
     if x.ndim == 3 and (channels_first or (x.shape[2] > 4 and x.shape[0] <= 4)):
         x = np.moveaxis(x, 0, 2)
@@ -43,7 +43,7 @@ def _pixels(x: Column, *, channels_first: bool) -> Column | None:
     return np.ascontiguousarray(x if x.dtype == np.uint8 else _stretched(x))
 
 
-def _stretched(x: Column) -> Column:
+def _stretched(x: Array) -> Array:
     """Stretch to uint8: [0, 1] to 0..255; what goes beyond, such as normalised inputs, from its own range."""
     x = np.nan_to_num(x.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = float(x.min()), float(x.max())

@@ -8,13 +8,12 @@ import pandas as pd
 
 from gwa_attrib.datasets.messages import shown, storable
 from gwa_attrib.errors import DataError
-
-Column = np.ndarray[Any, np.dtype[Any]]
+from gwa_attrib.value_types import Array
 
 NESTED = (list, tuple, set, dict, bytes, bytearray, np.ndarray)
 
 
-def plain_array(values: Column | pd.Series, what: str) -> Column:
+def plain_array(values: Array | pd.Series, what: str) -> Array:
     """The values as bool, int, uint, float (NaN is missing), or object of str (None is missing). Dates become text.
 
     Args:
@@ -32,7 +31,7 @@ def plain_array(values: Column | pd.Series, what: str) -> Column:
     raise _not_plain(what, str(array.dtype))
 
 
-def _array(values: Column | pd.Series) -> Column:
+def _array(values: Array | pd.Series) -> Array:
     if not isinstance(values, pd.Series):
         return values
     if isinstance(values.dtype, np.dtype):
@@ -62,7 +61,7 @@ def _python(value: Any) -> Any:
     return value
 
 
-def _from_objects(values: list[Any], what: str) -> Column:
+def _from_objects(values: list[Any], what: str) -> Array:
     types = {type(value) for value in values}
     complete, present = type(None) not in types, types - {type(None)}
     nested = [kind for kind in present if issubclass(kind, NESTED)]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -12,6 +12,7 @@ from scipy.stats import t as student
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
 from gwa_attrib.thresholds import LEVEL
+from gwa_attrib.value_types import Floats
 
 METRICS = ("auroc", "average_precision", "precision_at_errors", "recall_at_10_percent", "recall_at_20_percent")
 DRAWS = 1000
@@ -137,7 +138,7 @@ def _hits_within(
     rows = np.arange(len(hits))
     at = np.minimum((seen < inspected[:, None]).sum(axis=1), hits.shape[1] - 1)
     over = seen[rows, at] - inspected
-    found: np.ndarray[Any, np.dtype[np.float64]] = hits[rows, at] - np.clip(over, 0, counts[rows, at]) * wrong[at]
+    found: Floats = hits[rows, at] - np.clip(over, 0, counts[rows, at]) * wrong[at]
     return found
 
 

@@ -12,8 +12,7 @@ from joblib import Parallel, delayed
 from gwa_attrib.display.progress import bar, silence
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.whole import whole_file
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from gwa_attrib.value_types import Array, Floats
 
 
 def run_resumable(
@@ -95,9 +94,7 @@ def retrain(
     train: Train, masks: Bool[np.ndarray, "subset train"], folder: str | Path, *, seeds: int = 1, workers: int = 1
 ) -> Float[np.ndarray, "subset query"]:
     """The losses of the queries after training on each subset; means over `seeds` trainings. See `retrain_each`."""
-    found: np.ndarray[Any, np.dtype[np.float64]] = retrain_each(
-        train, masks, folder, seeds=seeds, workers=workers
-    ).mean(axis=1)
+    found: Floats = retrain_each(train, masks, folder, seeds=seeds, workers=workers).mean(axis=1)
     return found
 
 

@@ -9,16 +9,15 @@ import pandas as pd
 from gwa_attrib.errors import InputError
 from gwa_attrib.evaluation.metrics import mislabel_metrics
 from gwa_attrib.scores import Scores
+from gwa_attrib.value_types import Ints
 
 UNVERIFIED = -1
 """No verified label: the sample is left out of the metrics."""
 FOREIGN = -2
 """A verified label that is none of the classes: the given label is wrong, whatever it is."""
 
-IntColumn = np.ndarray[Any, np.dtype[np.int64]]
 
-
-def verified_labels(columns: Mapping[str, Any], name: str, class_names: Sequence[str]) -> IntColumn:
+def verified_labels(columns: Mapping[str, Any], name: str, class_names: Sequence[str]) -> Ints:
     """The column `name` as class numbers; `UNVERIFIED` where it is missing, `FOREIGN` where it names no class.
 
     Raises:
@@ -43,7 +42,7 @@ def verified_labels(columns: Mapping[str, Any], name: str, class_names: Sequence
     return labels
 
 
-def score_against(scores: Scores, given: IntColumn, verified: IntColumn) -> dict[str, Any]:
+def score_against(scores: Scores, given: Ints, verified: Ints) -> dict[str, Any]:
     """`mislabel_metrics` over the samples with a verified label."""
     known = verified != UNVERIFIED
     some = Scores(scores.values[known], scores.sample_ids[known], method=scores.method, suspect=scores.suspect)
@@ -60,7 +59,7 @@ HELD_OUT = 0.2
 """Share of the samples whose label can be trusted that are held out."""
 
 
-def held_out(labels: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def held_out(labels: Ints) -> Ints:
     """Positions, ascending: a fifth of the samples with a label (negative: none), always the same.
 
     Raises:

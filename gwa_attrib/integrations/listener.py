@@ -9,9 +9,10 @@ from torch.utils.data import DataLoader
 
 from gwa_attrib.errors import StepOrderError
 from gwa_attrib.recording.arguments import checked_metrics
-from gwa_attrib.recording.batches import Batches, IdentifiedWorker, Positions
+from gwa_attrib.recording.batches import Batches, IdentifiedWorker
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.summaries import COLUMNS, EpochSummary
+from gwa_attrib.value_types import Ints
 
 
 class Listener:
@@ -94,7 +95,7 @@ class Tap:
         self._waiting.clear()
         return map(self._hand_out, iter(self._batches.loader))
 
-    def _hand_out(self, item: tuple[Positions, Any]) -> Any:
+    def _hand_out(self, item: tuple[Ints, Any]) -> Any:
         positions, batch = item
         if batch is not None:  # frameworks skip those
             self._waiting.append(self._batches.ids(positions))

@@ -10,7 +10,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from gwa_attrib.errors import InputError
-from gwa_attrib.neighbours.outliers import Matrix, checked_features
+from gwa_attrib.neighbours.outliers import checked_features
+from gwa_attrib.value_types import Floats32
 
 NEAR = 0.15
 """Share of the median distance to the nearest neighbour: closer samples are near-duplicates."""
@@ -93,7 +94,7 @@ def leaks(train: Any, test: Any, *, near: float = NEAR) -> pd.DataFrame:
     return _table(found).rename(columns={"sample_a": "train", "sample_b": "test"})
 
 
-def typical_distance(rows: Matrix) -> float:
+def typical_distance(rows: Floats32) -> float:
     """The median distance to the nearest other row, over at most `ASKED` rows; 0 for fewer than two."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -104,7 +105,7 @@ def typical_distance(rows: Matrix) -> float:
     return float(np.median(distance[:, 1]))
 
 
-def _same(rows: Matrix) -> tuple[Int[np.ndarray, " unique"], Float[np.ndarray, "pair 3"]]:
+def _same(rows: Floats32) -> tuple[Int[np.ndarray, " unique"], Float[np.ndarray, "pair 3"]]:
     """The first of each set of equal rows, and pairs that link the others to it in their order."""
     whole = np.ascontiguousarray(rows + 0.0).view([("", np.void, rows.shape[1] * 4)]).ravel()  # + 0.0: no minus zero
     _, first, which = np.unique(whole, return_index=True, return_inverse=True)
@@ -114,7 +115,7 @@ def _same(rows: Matrix) -> tuple[Int[np.ndarray, " unique"], Float[np.ndarray, "
     return np.sort(first), pairs
 
 
-def _close(known: Matrix, asked: Matrix, radius: float) -> tuple[Float[np.ndarray, "pair 3"], bool]:
+def _close(known: Floats32, asked: Floats32, radius: float) -> tuple[Float[np.ndarray, "pair 3"], bool]:
     """Find rows of `known` and of `asked` up to `radius` apart, with their distances; and whether those are all."""
     from sklearn.neighbors import NearestNeighbors
 
@@ -135,10 +136,10 @@ def _close(known: Matrix, asked: Matrix, radius: float) -> tuple[Float[np.ndarra
     return np.concatenate(found), True
 
 
-def _axes(rows: Matrix) -> tuple[Matrix, Matrix]:
+def _axes(rows: Floats32) -> tuple[Floats32, Floats32]:
     """Principal axes ``[feature, axis]`` of at most `ASKED` rows, orthonormal; and their mean."""
     some = rows[np.random.default_rng(0).permutation(len(rows))[:ASKED]]
-    centre: Matrix = some.mean(axis=0)
+    centre: Floats32 = some.mean(axis=0)
     if rows.shape[1] <= PROJECTED:
         return np.eye(rows.shape[1], dtype=np.float32), centre
     _, _, axes = np.linalg.svd(some - centre, full_matrices=False)

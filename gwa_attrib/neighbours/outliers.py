@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gwa_attrib.errors import InputError
-
-Matrix = np.ndarray[Any, np.dtype[np.float32]]
+from gwa_attrib.value_types import Floats32
 
 
 def checked_features(features: Any, name: str = "features") -> Float[np.ndarray, "sample feature"]:
@@ -24,7 +23,7 @@ def checked_features(features: Any, name: str = "features") -> Float[np.ndarray,
             found=f"shape {list(found.shape)}",
             todo="Pass one row of numbers per sample.",
         )
-    flat: Matrix = np.ascontiguousarray(found.reshape(len(found), width))
+    flat: Floats32 = np.ascontiguousarray(found.reshape(len(found), width))
     finite = np.isfinite(flat).all(axis=1)
     if not finite.all():
         raise InputError(

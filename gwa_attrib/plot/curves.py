@@ -1,13 +1,14 @@
 """Curves over the epochs, with the best marked, and epochs in which GWA cannot be relied on."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from gwa_attrib.plot.canvas import label_of
 from gwa_attrib.plot.look import CALM, INK, MUTED, PALE, plain_axes
+from gwa_attrib.value_types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 LINES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
 """Line and marker of the curves in one panel: told apart without colour."""
 UNRELIABLE = "not reliable"
-
-Numbers = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,7 @@ class Panel:
     curves: tuple[Curve, ...]
 
 
-def paint_panel(axes: "Axes", panel: Panel, numbers: Numbers) -> None:
+def paint_panel(axes: "Axes", panel: Panel, numbers: Array) -> None:
     """Paint the curves of a panel, the best value of each marked with its epoch."""
     plain_axes(axes)
     for curve, (line, marker) in zip(panel.curves, LINES * len(panel.curves), strict=False):
@@ -64,7 +63,7 @@ def paint_panel(axes: "Axes", panel: Panel, numbers: Numbers) -> None:
         axes.legend(loc="lower right", ncols=len(panel.curves))
 
 
-def paint_missing(axes: "Axes", values: Float[np.ndarray, " epoch"], numbers: Numbers, label: str) -> bool:
+def paint_missing(axes: "Axes", values: Float[np.ndarray, " epoch"], numbers: Array, label: str) -> bool:
     """Hatch the epochs in which there is no value; whether there are any."""
     missing = numbers[np.isnan(values)]
     for i, epoch in enumerate(missing):
@@ -73,7 +72,7 @@ def paint_missing(axes: "Axes", values: Float[np.ndarray, " epoch"], numbers: Nu
     return len(missing) > 0
 
 
-def whole_epochs(axes: "Axes", numbers: Numbers) -> None:
+def whole_epochs(axes: "Axes", numbers: Array) -> None:
     """Set ticks at whole numbers alone."""
     from matplotlib.ticker import MaxNLocator
 

@@ -11,12 +11,13 @@ from jaxtyping import Float, Int
 
 from gwa_attrib.errors import InputError
 from gwa_attrib.plot.canvas import axes_for, label_of
-from gwa_attrib.plot.curves import Numbers, paint_missing, whole_epochs
+from gwa_attrib.plot.curves import paint_missing, whole_epochs
 from gwa_attrib.plot.look import CALM, LOOKS, MUTED, PALE, SUSPECT, add_legend_above, plain_axes
 from gwa_attrib.plot.series import nothing, opened
 from gwa_attrib.stopping import choices
 from gwa_attrib.stopping.choice import Mode
 from gwa_attrib.store import Run
+from gwa_attrib.value_types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +116,7 @@ def stopping(
 
 def paint_trajectories(
     axes: "Axes",
-    numbers: Numbers,
+    numbers: Array,
     shown: Float[np.ndarray, "epoch shown"],
     mean: Float[np.ndarray, " epoch"],
     names: Sequence[str],

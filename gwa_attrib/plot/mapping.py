@@ -8,9 +8,10 @@ import numpy as np
 from gwa_attrib.analyses import rank
 from gwa_attrib.plot.canvas import axes_for
 from gwa_attrib.plot.look import INK, SUSPECT, add_legend, plain_axes
-from gwa_attrib.plot.series import Column, nothing, opened, suspects_in
+from gwa_attrib.plot.series import nothing, opened, suspects_in
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
+from gwa_attrib.value_types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def data_map(run: Run | str | Path, *, scores: Scores | None = None, ax: "Axes |
     return axes
 
 
-def share_right(run: Run) -> Column:
+def share_right(run: Run) -> Array:
     """In which share of the epochs in which a sample was seen the prediction was its label."""
     right, seen = np.zeros(len(run.sample_ids)), np.zeros(len(run.sample_ids))
     for _, dense in run.by_epoch("correct"):
@@ -67,7 +68,7 @@ def share_right(run: Run) -> Column:
     return right / np.where(seen > 0, seen, np.nan)
 
 
-def paint_map(axes: "Axes", variability: Column, confidence: Column, correctness: Column, suspect: Column) -> bool:
+def paint_map(axes: "Axes", variability: Array, confidence: Array, correctness: Array, suspect: Array) -> bool:
     """Paint the samples, which all have values, as points or hexagons; whether they are hexagons."""
     many = len(confidence) > POINTS
     plain_axes(axes, grid="both")
@@ -77,12 +78,12 @@ def paint_map(axes: "Axes", variability: Column, confidence: Column, correctness
     return many
 
 
-def levels_of(correctness: Column) -> Column:
+def levels_of(correctness: Array) -> Array:
     """Which fifth of [0, 1] each value is in."""
     return np.clip(np.floor(correctness * len(LEVELS) + 1e-9), 0, len(LEVELS) - 1).astype(np.int64)
 
 
-def _points(axes: "Axes", x: Column, y: Column, correctness: Column, suspect: Column) -> None:
+def _points(axes: "Axes", x: Array, y: Array, correctness: Array, suspect: Array) -> None:
     level = levels_of(correctness)
     for i, (colour, name) in enumerate(zip(LEVELS, NAMES, strict=True)):
         at = level == i
@@ -94,7 +95,7 @@ def _points(axes: "Axes", x: Column, y: Column, correctness: Column, suspect: Co
     axes.plot(x[suspect], y[suspect], "o", markersize=6, markeredgewidth=0.8, label=label, **OUTLINE)
 
 
-def _hexagons(axes: "Axes", x: Column, y: Column, correctness: Column, suspect: Column) -> None:
+def _hexagons(axes: "Axes", x: Array, y: Array, correctness: Array, suspect: Array) -> None:
     """A hexagon's size says how many samples it stands for, in four steps; its colour their mean correctness."""
     centres, number, mean, suspicious = hexagons(x, y, correctness, suspect)
     level, step = levels_of(mean), np.clip(np.floor(np.log10(number)), 0, 3).astype(np.int64)
@@ -110,7 +111,7 @@ def _hexagons(axes: "Axes", x: Column, y: Column, correctness: Column, suspect: 
     axes.plot([], [], "h", markersize=9, markeredgewidth=1.2, label=label, **OUTLINE)
 
 
-def hexagons(x: Column, y: Column, *values: Column) -> list[Column]:
+def hexagons(x: Array, y: Array, *values: Array) -> list[Array]:
     """Centres ``[hexagon, 2]``, number of samples, and the mean of each of `values`, of the hexagons not empty."""
     from matplotlib.figure import Figure
 

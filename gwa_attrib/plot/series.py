@@ -1,7 +1,6 @@
 """Series that pictures read of a run, of scores, and of both together."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -12,8 +11,8 @@ from gwa_attrib.errors import InputError, NotRecordedError
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 from gwa_attrib.store.tables import no_epoch, positions, scatter_mean
+from gwa_attrib.value_types import Array
 
-Column = np.ndarray[Any, np.dtype[Any]]
 ISSUE = "is_label_issue"
 
 
@@ -50,7 +49,7 @@ def ranked(run: Run, scores: Scores | None) -> Scores:
     return found
 
 
-def column_of(scores: Scores, name: str) -> Column:
+def column_of(scores: Scores, name: str) -> Array:
     """A column of the scores.
 
     Raises:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gwa_attrib.errors import InputError
 from gwa_attrib.functional.targets import CrossEntropy
 from gwa_attrib.store.schema import SIGNALS
+from gwa_attrib.value_types import Array
 
 
 def checked_ids(logits: Tensor, targets: Tensor, ids: Tensor | None) -> Tensor:
@@ -67,9 +68,7 @@ def check_names(what: str, given: Iterable[str], reserved: Iterable[str]) -> Non
         )
 
 
-def checked_facts(
-    num_samples: int, keys: Iterable[Any] | None, columns: Mapping[str, Any]
-) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+def checked_facts(num_samples: int, keys: Iterable[Any] | None, columns: Mapping[str, Any]) -> dict[str, Array]:
     """Return keys and columns as arrays with one entry per sample, of a kind that parquet can hold."""
     if num_samples < 1:
         raise InputError(
@@ -88,7 +87,7 @@ def checked_facts(
     return facts
 
 
-def _as_column(name: str, given: Any) -> np.ndarray[Any, np.dtype[Any]]:
+def _as_column(name: str, given: Any) -> Array:
     try:
         column = np.asarray(given)
         if column.dtype.kind in "US":

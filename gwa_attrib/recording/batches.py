@@ -9,11 +9,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_convert, get_worker_info
 
 from gwa_attrib.errors import InputError
+from gwa_attrib.value_types import Ints
 
-Positions = np.ndarray[Any, np.dtype[np.int64]]
 
-
-def base_ids(dataset: Dataset[Any]) -> Positions:
+def base_ids(dataset: Dataset[Any]) -> Ints:
     """Return, for each position of `dataset`, the position in the data set at the bottom of its `Subset`s, int64."""
     if isinstance(dataset, Subset):
         # Positions in the subset would give two samples one id, where two loaders read parts of one data set.
@@ -51,7 +50,7 @@ class IdentifiedCollate:
     def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
         self.collate = collate
 
-    def __call__(self, items: list[tuple[int, Any]]) -> tuple[Positions, Any]:
+    def __call__(self, items: list[tuple[int, Any]]) -> tuple[Ints, Any]:
         """Return positions and batch; an array, because what moves a batch to a device leaves arrays where they are."""
         positions = np.array([int(position) for position, _ in items], dtype=np.int64)
         return positions, self.collate([item for _, item in items])
@@ -132,12 +131,12 @@ class Batches:
         for item in self.loader:
             yield self.hand_out(item)
 
-    def hand_out(self, item: tuple[Positions, Any]) -> Any:
+    def hand_out(self, item: tuple[Ints, Any]) -> Any:
         """Announce the ids of what `loader` yielded, and return the batch."""
         positions, batch = item
         self._announce(self.ids(positions))
         return batch
 
-    def ids(self, positions: Positions) -> Tensor:
+    def ids(self, positions: Ints) -> Tensor:
         """Return the sample ids at positions of the loader's data set."""
         return torch.from_numpy(self.sample_ids[positions])

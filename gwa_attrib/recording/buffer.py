@@ -13,6 +13,7 @@ from gwa_attrib.errors import StepOrderError
 from gwa_attrib.functional.layer_alignment import GroupGradient
 from gwa_attrib.functional.observation import Observation
 from gwa_attrib.store.schema import FLOAT_SIGNALS, LAYER_SCHEMA, LAYER_SIGNALS, observation_schema
+from gwa_attrib.value_types import Array
 
 OBSERVATIONS = 1 << 18
 """Observations that may wait on the device."""
@@ -30,7 +31,7 @@ class DeviceRows:
     def __init__(self, most: int) -> None:
         self._most = most
         self._waiting: list[Tensor] = []
-        self._here: list[np.ndarray[Any, np.dtype[Any]]] = []
+        self._here: list[Array] = []
         self._on_device = 0
 
     def append(self, rows: Tensor) -> None:
@@ -45,7 +46,7 @@ class DeviceRows:
             self._here.append(torch.cat(self._waiting).cpu().numpy())
         self._waiting, self._on_device = [], 0
 
-    def array(self) -> np.ndarray[Any, np.dtype[Any]]:
+    def array(self) -> Array:
         """Return all rows, in the order they were made."""
         self._flush()
         return np.concatenate(self._here)
@@ -104,7 +105,7 @@ class EpochBuffer:
         return pa.table(columns, schema=schema)
 
 
-def _column(field: pa.Field, values: np.ndarray[Any, np.dtype[Any]]) -> pa.Array:
+def _column(field: pa.Field, values: Array) -> pa.Array:
     if not pa.types.is_fixed_size_list(field.type):
         return pa.array(values.astype(field.type.to_pandas_dtype()))
     flat = np.ascontiguousarray(values).reshape(-1).astype(field.type.value_type.to_pandas_dtype())

@@ -21,6 +21,7 @@ from gwa_attrib.functional.targets import CrossEntropy
 from gwa_attrib.gradients.blocks import blocks_of
 from gwa_attrib.hooks.forward import Forward, glimpses, only, to_device
 from gwa_attrib.hooks.undisturbed import left_undisturbed
+from gwa_attrib.value_types import Array
 
 BATCHES = 5
 """Batches whose gradients are compared: 10 pairs."""
@@ -106,7 +107,7 @@ def peak_dimension(view: View) -> dict[str, float]:
     return {"pid": max((value for value in found if np.isfinite(value)), default=float("nan"))}
 
 
-def _activations(view: View, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+def _activations(view: View, name: str) -> Array:
     """Return the outputs of one module, flattened; one module at a time, so that one is in memory."""
     caught: list[Tensor] = []
     module = view.model.get_submodule(name)
@@ -154,5 +155,5 @@ def projected_alignment(view: View) -> dict[str, float]:
     return {"projected_alignment": float(alignment.nanmean())}
 
 
-def _array(features: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+def _array(features: Tensor) -> Array:
     return features.float().cpu().numpy()

@@ -16,8 +16,7 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from gwa_attrib.errors import InputError, SampleIdError
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from gwa_attrib.value_types import Array
 
 
 class SampleBook:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 
 from gwa_attrib._version import __version__
@@ -14,6 +13,7 @@ from gwa_attrib.reporting.figures.method_figures import agreement_svg, recall_sv
 from gwa_attrib.reporting.page import environment, policy, texts
 from gwa_attrib.reporting.wording import visible
 from gwa_attrib.scores import Scores
+from gwa_attrib.value_types import Array
 
 SHOWN = {
     "auroc": "AUROC",
@@ -36,9 +36,9 @@ class Compared(Protocol):
     @property
     def scores(self) -> Mapping[str, Scores]: ...
     @property
-    def is_error(self) -> np.ndarray[Any, Any]: ...
+    def is_error(self) -> Array: ...
     @property
-    def known(self) -> np.ndarray[Any, Any]: ...
+    def known(self) -> Array: ...
     @property
     def facts(self) -> Mapping[str, Any]: ...
     @property

@@ -1,17 +1,15 @@
 """Summaries of the trajectories for the figures: one pass over the run, in memory for one epoch and a few columns."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gwa_attrib.store import Run
+from gwa_attrib.value_types import Array
 
 BINS = 2000
 """Bins of the alignment histograms, over [-1, 1]: fine, to be joined to what a figure needs."""
-
-Column = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +71,7 @@ def histogram(alignment: Float[np.ndarray, " sample"]) -> Int[np.ndarray, " bin"
     return np.bincount(bins, minlength=BINS)
 
 
-def _mean(values: Column) -> float:
+def _mean(values: Array) -> float:
     present = values[~np.isnan(values)]
     return float(present.mean()) if len(present) else np.nan
 
@@ -84,15 +82,15 @@ class _Sums:
     def __init__(self, samples: int) -> None:
         self._n, self._sum, self._squares = np.zeros(samples), np.zeros(samples), np.zeros(samples)
 
-    def add(self, values: Column) -> None:
+    def add(self, values: Array) -> None:
         present = np.nan_to_num(values.astype(np.float64))
         self._n += ~np.isnan(values)
         self._sum += present
         self._squares += present**2
 
-    def mean(self) -> Column:
+    def mean(self) -> Array:
         return self._sum / np.where(self._n > 0, self._n, np.nan)
 
-    def deviation(self) -> Column:
+    def deviation(self) -> Array:
         variance = self._squares / np.where(self._n > 0, self._n, np.nan) - self.mean() ** 2
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)))

@@ -17,6 +17,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.sklearn.cross_fit import out_of_fold
 from gwa_attrib.sklearn.linear_head import plan_for, record_head
 from gwa_attrib.sklearn.rows import encoded, standardised
+from gwa_attrib.value_types import Ints
 
 HELD = 1 << 22
 """Class probabilities held at a time while the rows are judged."""
@@ -113,7 +114,7 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
         self._judge(said)
         return self
 
-    def fit_predict(self, X: Any, y: Any, sample_weight: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def fit_predict(self, X: Any, y: Any, sample_weight: Any = None) -> Ints:
         """Fit, then -1 for each label issue and 1 for all other rows; ``is_label_issue_`` has them as a mask."""
         return np.where(self.fit(X, y, sample_weight).is_label_issue_, -1, 1)
 

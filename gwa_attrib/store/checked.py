@@ -3,15 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.files.places import Place
 from gwa_attrib.store.schema import PartName, SpanName
+from gwa_attrib.value_types import Array
 
 RUN_MARK, PART_MARK, GROUPS_MARK = b"gwa_attrib.run", b"gwa_attrib.part", b"gwa_attrib.row_groups"
 CLASSES = ("label", "pred", "top_class")
@@ -137,7 +136,7 @@ def check_classes(path: Place, table: pa.Table, classes: int, least: int = 0) ->
     for name in (name for name in CLASSES if name in table.column_names):
         column = table[name].combine_chunks()
         values = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
-        numbers: np.ndarray[Any, np.dtype[Any]] = values.to_numpy(zero_copy_only=False)
+        numbers: Array = values.to_numpy(zero_copy_only=False)
         if len(numbers) and not _within(numbers, least, classes):
             raise RunFormatError(
                 expected=f"classes from {least} to {classes - 1} in the column {name!r} of {path}",
@@ -146,7 +145,7 @@ def check_classes(path: Place, table: pa.Table, classes: int, least: int = 0) ->
             )
 
 
-def _within(numbers: np.ndarray[Any, np.dtype[Any]], least: int, classes: int) -> bool:
+def _within(numbers: Array, least: int, classes: int) -> bool:
     return bool(numbers.min() >= least and numbers.max() < classes)
 
 

@@ -1,7 +1,6 @@
 """The tables of a run: which files they are in, and from rows (one per observation) to one value per sample."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +11,7 @@ from gwa_attrib.errors import InputError, NotRecordedError, RunFormatError
 from gwa_attrib.files.places import Place
 from gwa_attrib.store.run_files import joined, parts, read_table
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYER_SIGNALS, LAYERS, OBSERVATIONS, PROBE
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from gwa_attrib.value_types import Array
 
 
 def table_files(root: Place, table: str) -> dict[int, list[Place]]:

@@ -2,7 +2,6 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from gwa_attrib.comparison.libraries.supported import (
     refuse_unless,
 )
 from gwa_attrib.scores import Scores
+from gwa_attrib.value_types import Floats
 
 BATCH = 128
 DEFECT = "captum 0.9 drops or misses all but linear layers and convolutions in one group, padded with zeros by number"
@@ -93,5 +93,5 @@ def _exact(module: nn.Module) -> bool:
 
 
 def _scores(values: Tensor, method: str) -> Scores:
-    found: np.ndarray[Any, np.dtype[np.float64]] = values.detach().double().numpy()
+    found: Floats = values.detach().double().numpy()
     return Scores(found, np.arange(len(found)), method=method, suspect="high")

@@ -1,13 +1,12 @@
 """Confident learning by cleanlab, given what it asks for: probabilities of models that did not see the sample."""
 
-from typing import Any
-
 import numpy as np
 
 from gwa_attrib.auditing.audited_model import AuditedModel
 from gwa_attrib.comparison.libraries.cross_validation import FOLDS, out_of_fold
 from gwa_attrib.comparison.libraries.registry import EXTRA, baselines, needs
 from gwa_attrib.scores import Scores
+from gwa_attrib.value_types import Array
 
 SOURCE = "Northcutt et al. 2021, arXiv 1911.00068, by cleanlab"
 
@@ -40,7 +39,7 @@ def _scores(audited: AuditedModel, quality: str, folds: int, seed: int) -> Score
     labels = audited.labels.numpy()
     values = get_label_quality_scores(labels, found.probabilities, method=quality)
     issues = find_label_issues(labels, found.probabilities, n_jobs=1)
-    columns: dict[str, np.ndarray[Any, Any]] = {
+    columns: dict[str, Array] = {
         "is_label_issue": issues,
         "predicted_label": found.probabilities.argmax(axis=1),
     }

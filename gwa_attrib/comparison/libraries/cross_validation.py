@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -14,10 +14,10 @@ from gwa_attrib.comparison.limits import measured
 from gwa_attrib.display.progress import bar
 from gwa_attrib.errors import InputError
 from gwa_attrib.files.whole import whole_file
+from gwa_attrib.value_types import Ints
 
 FOLDS = 5
 FOLDER = "out_of_fold"
-IntColumn = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class OutOfFold(NamedTuple):
@@ -59,14 +59,14 @@ def out_of_fold(audited: AuditedModel, *, folds: int = FOLDS, seed: int = 0) -> 
     return OutOfFold(found, seconds)
 
 
-def _splits(labels: IntColumn, folds: int, seed: int) -> Iterator[tuple[IntColumn, IntColumn]]:
+def _splits(labels: Ints, folds: int, seed: int) -> Iterator[tuple[Ints, Ints]]:
     split = StratifiedKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # such classes are spread too
         yield from split.split(np.zeros((len(labels), 1)), labels)
 
 
-def _train(audited: AuditedModel, kept: IntColumn, left_out: IntColumn, seed: int, file: Path) -> None:
+def _train(audited: AuditedModel, kept: Ints, left_out: Ints, seed: int, file: Path) -> None:
     with measured() as cost:
         probabilities = audited.train_and_ask(kept, left_out, seed).double().softmax(dim=1).numpy()
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+
+from gwa_attrib.value_types import Array
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -104,7 +106,7 @@ def read_pixels(
         image = _deep(image) if image.mode in DEEP else _eight_bits(image, "L" if grey else "RGB")
         if resize_to is not None:
             image = image.resize(resize_to, Image.Resampling.BILINEAR)
-    pixels: np.ndarray[Any, np.dtype[Any]] = np.array(image)
+    pixels: Array = np.array(image)
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     return pixels if grey or pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gwa_attrib.datasets.messages import printable
-from gwa_attrib.datasets.plain import Column
 from gwa_attrib.datasets.readers.image_file import ImageFacts, image_facts, quiet_pillow, read_pixels
 from gwa_attrib.display.progress import bar
+from gwa_attrib.value_types import Array
 
 LARGEST, SMALLEST = 64, 8
 """Limits of the common size, in pixels a side."""
@@ -20,7 +20,7 @@ LARGEST, SMALLEST = 64, 8
 class ImageSet(NamedTuple):
     """Images of one size, and the files that they came from."""
 
-    pixels: Column
+    pixels: Array
     """``[sample, height, width, channel]``, 1 or 3 channels, 0..255: uint8, or float32 if an image has 16 bits."""
     files: list[Path]
     refused: dict[Path, str]
@@ -78,7 +78,7 @@ def _facts(files: Sequence[Path]) -> tuple[dict[Path, ImageFacts], dict[Path, st
     return facts, refused
 
 
-def _decode(files: Sequence[Path], common: Common) -> tuple[Column, dict[Path, str]]:
+def _decode(files: Sequence[Path], common: Common) -> tuple[Array, dict[Path, str]]:
     """The pixels of the files that can be decoded, in their order; why the others cannot."""
     shape = (common.height, common.width, 1 if common.grey else 3)
     pixels = np.empty((len(files), *shape), dtype=np.float32 if common.deep else np.uint8)

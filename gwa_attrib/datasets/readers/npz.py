@@ -5,7 +5,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,10 @@ from jaxtyping import Shaped
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_labels
 from gwa_attrib.datasets.messages import listed, printable, rows_where, shown
-from gwa_attrib.datasets.plain import Column, plain_array
+from gwa_attrib.datasets.plain import plain_array
 from gwa_attrib.datasets.readers.registry import Options, existing_file, readers
 from gwa_attrib.errors import DataError
+from gwa_attrib.value_types import Array, Floats32
 
 _DAMAGED = (
     OSError,
@@ -70,7 +71,7 @@ def read_npz(location: str, options: Options) -> LabeledData:
     return LabeledData(printable(path.name), location, kind, frame, labels, class_names, keys, columns)
 
 
-def _arrays(path: Path) -> dict[str, Column]:
+def _arrays(path: Path) -> dict[str, Array]:
     """Everything in the file; nothing in it is executed."""
     try:
         with path.open("rb") as file:
@@ -91,7 +92,7 @@ def _arrays(path: Path) -> dict[str, Column]:
         ) from error
 
 
-def _check_lengths(arrays: dict[str, Column], label: str, path: Path) -> None:
+def _check_lengths(arrays: dict[str, Array], label: str, path: Path) -> None:
     if arrays["X"].ndim == 0:
         raise DataError(
             expected=f"X of {path} with one row per sample", found="a single value", todo="Save X as [sample, feature]."
@@ -112,7 +113,7 @@ COLOURS = (1, 3, 4)
 """Numbers of channels: grey, RGB, RGB and alpha."""
 
 
-def array_inputs(X: Shaped[np.ndarray, "..."], what: str = "X") -> tuple[Literal["table", "image", "text"], Column]:
+def array_inputs(X: Shaped[np.ndarray, "..."], what: str = "X") -> tuple[Literal["table", "image", "text"], Array]:
     """The kind of inputs, and the inputs as `LabeledData` wants them: bytes stay bytes, other numbers become float32.
 
     ============================  ===========================================================================
@@ -136,12 +137,12 @@ def array_inputs(X: Shaped[np.ndarray, "..."], what: str = "X") -> tuple[Literal
     return "image", _channels_last(numbers, what)
 
 
-def _float32(X: Shaped[np.ndarray, "..."]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _float32(X: Shaped[np.ndarray, "..."]) -> Floats32:
     with np.errstate(over="ignore"):
         return X.astype(np.float32)
 
 
-def _finite(X: Shaped[np.ndarray, "..."], what: str) -> Column:
+def _finite(X: Shaped[np.ndarray, "..."], what: str) -> Array:
     broken = ~np.isfinite(X).reshape(len(X), -1).all(axis=1)
     if broken.any():
         raise DataError(
@@ -152,7 +153,7 @@ def _finite(X: Shaped[np.ndarray, "..."], what: str) -> Column:
     return X
 
 
-def _channels_last(X: Shaped[np.ndarray, "..."], what: str) -> Column:
+def _channels_last(X: Shaped[np.ndarray, "..."], what: str) -> Array:
     if X.ndim == 3:
         return X[..., None]
     if X.shape[3] not in COLOURS:

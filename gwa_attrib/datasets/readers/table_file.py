@@ -14,9 +14,10 @@ from gwa_attrib.datasets.encoding.column_kinds import column_kind, is_identity, 
 from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.labels import class_labels, class_positions, label_texts
 from gwa_attrib.datasets.messages import listed, printable, rows_where, shown
-from gwa_attrib.datasets.plain import NESTED, Column, plain_array
+from gwa_attrib.datasets.plain import NESTED, plain_array
 from gwa_attrib.datasets.readers.registry import Options
 from gwa_attrib.errors import DataError
+from gwa_attrib.value_types import Array
 
 LABEL_NAMES = ("label", "labels", "y", "target", "class")
 """A column of such a name is the label, if it is the only one."""
@@ -164,7 +165,7 @@ def _zero(column: pd.Series) -> Any:
     return pd.Timedelta(0) if column.dtype.kind == "m" else pd.Timestamp(0, tz=getattr(column.dtype, "tz", None))
 
 
-def fact_column(column: pd.Series) -> Column:
+def fact_column(column: pd.Series) -> Array:
     """A column that is kept beside the inputs, as a plain array; lists and the like become the text that shows them."""
     if column.dtype == object:
         column = column.map(lambda value: str(value) if isinstance(value, NESTED) else value)

@@ -1,7 +1,7 @@
 """Pictures of a comparison of methods: what is found for how much looking, and who agrees with whom."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from gwa_attrib.plot.look import INK, LOOKS, PALE, SUSPECT, plain_axes
 from gwa_attrib.plot.removal import OURS, paint_removal
 from gwa_attrib.reporting.figures.figure import draw
 from gwa_attrib.scores import Scores
+from gwa_attrib.value_types import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,9 +22,7 @@ BEST = 3
 """How many of the best of the others have a colour and a name."""
 
 
-def recall_svg(
-    scores: Mapping[str, Scores], known: np.ndarray[Any, Any], is_error: np.ndarray[Any, Any]
-) -> Markup | None:
+def recall_svg(scores: Mapping[str, Scores], known: Array, is_error: Array) -> Markup | None:
     """Share of the wrong labels found against the share of the samples looked at; `scores` best first.
 
     None where there is nothing to find.

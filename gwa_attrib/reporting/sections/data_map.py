@@ -8,11 +8,10 @@ from gwa_attrib.plot.mapping import POINTS, paint_map
 from gwa_attrib.reporting.context import Context
 from gwa_attrib.reporting.figures.figure import draw
 from gwa_attrib.reporting.section import Section
+from gwa_attrib.value_types import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Column = np.ndarray[Any, np.dtype[Any]]
 
 
 def section(context: Context) -> Section | None:
@@ -25,7 +24,7 @@ def section(context: Context) -> Section | None:
     return Section("data_map", "Data map", values)
 
 
-def _figure(context: Context, variability: Column, confidence: Column) -> dict[str, Any]:
+def _figure(context: Context, variability: Array, confidence: Array) -> dict[str, Any]:
     seen = np.flatnonzero(~np.isnan(confidence))
     columns = (
         variability[seen],

@@ -10,6 +10,7 @@ from gwa_attrib.reporting.figures.figure import draw
 from gwa_attrib.reporting.section import Section
 from gwa_attrib.reporting.wording import number, percent, shortened, visible
 from gwa_attrib.stopping import choices
+from gwa_attrib.value_types import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,7 +83,7 @@ def is_accuracy(name: str) -> bool:
     return any(word.startswith("acc") for word in words) and not any(word.startswith("train") for word in words)
 
 
-def _best(curve: Curve, numbers: np.ndarray[Any, np.dtype[Any]]) -> dict[str, str]:
+def _best(curve: Curve, numbers: Array) -> dict[str, str]:
     at = curve.best or 0
     return {"name": curve.name, "epoch": str(numbers[at]), "value": number(float(curve.values[at]), 3)}
 

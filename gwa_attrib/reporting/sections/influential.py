@@ -12,6 +12,7 @@ from gwa_attrib.reporting.figures.figure import CALM, MUTED, SUSPECT, draw, plai
 from gwa_attrib.reporting.section import Section
 from gwa_attrib.reporting.suspects.tiles import tile, wide
 from gwa_attrib.reporting.wording import number, percent
+from gwa_attrib.value_types import Bools
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +60,7 @@ def section(context: Context) -> Section | None:
     return Section("influential", "Influential samples", values, reserve=reserve)
 
 
-def _figure(growth: Float[np.ndarray, " sample"], is_suspect: np.ndarray[Any, np.dtype[np.bool_]]) -> Any:
+def _figure(growth: Float[np.ndarray, " sample"], is_suspect: Bools) -> Any:
     def paint(figure: "Figure") -> None:
         axes = figure.subplots()
         plain_axes(axes, grid="both")

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from gwa_attrib.analyses.learnt import learnt_classes
 from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
+from gwa_attrib.value_types import Array
 
 COLUMNS = ("key", "given_label", "predicted_label", "is_label_issue", "label_score")
 
@@ -103,5 +103,5 @@ def suspects_of(run: Run, scores: Scores, not_learnt: Collection[str] = ()) -> S
     )
 
 
-def _texts(column: np.ndarray[Any, np.dtype[Any]]) -> tuple[str, ...]:
+def _texts(column: Array) -> tuple[str, ...]:
     return tuple(str(value) for value in column)
