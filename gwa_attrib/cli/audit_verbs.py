@@ -11,6 +11,7 @@ import typer
 import gwa_attrib as gwa
 from gwa_attrib.cli.interruption import interrupted_with, left_of_audit, run_id_in
 from gwa_attrib.cli.options import AsJson, RunFolder, at_home, call, print_json, say, tell
+from gwa_attrib.errors import InputError
 
 if TYPE_CHECKING:
     from gwa_attrib.auditing.pipeline import AuditResult
@@ -145,14 +146,19 @@ def report(
     with silence(as_json):
         # First: they need no data, and so are there also where the report is refused.
         drawn = None if figures is None else gwa.plot.write_figures(run, figures)
-        if drawn is not None and not as_json:
-            _say_figures(drawn)
-        with stage("writing the report"):
-            path = gwa.report(gwa.open_run(run), out)
+        try:
+            with stage("writing the report"):
+                path = gwa.report(gwa.open_run(run), out)
+        except InputError:
+            if drawn is not None:
+                tell(f"The figures are in {figures}.")
+            raise
     if as_json:
         print_json({"report": str(path), **({} if drawn is None else {"figures": drawn.to_dict()})})
         return
     say(path)
+    if drawn is not None:
+        _say_figures(drawn)
 
 
 def _say_figures(drawn: "Figures") -> None:

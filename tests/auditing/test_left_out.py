@@ -3,8 +3,6 @@
 import csv
 import html
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from PIL import Image
 
 import gwa_attrib as gwa
 from gwa_attrib.datasets.labeled import NAMED, Skipped, ordered, sentences
+from tests.commands import call_command
 
 GOOD = 12
 
@@ -35,16 +34,12 @@ def photos(root: Path, damaged: int) -> Path:
     return root
 
 
-def command(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "gwa_attrib.cli", *map(str, words)], capture_output=True, text=True)
-
-
 @pytest.fixture(scope="module", params=[3, NAMED + 2])
 def audited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path, Path, str]:
     """How many files are damaged; the source; the run; what the command said on stderr."""
     folder = tmp_path_factory.mktemp("left_out")
     source = photos(folder / "photos\u202e", request.param)
-    done = command("audit", source, "--out", folder / "run", "--budget", "fast", "--epochs", 2, "--json")
+    done = call_command("audit", source, "--out", folder / "run", "--budget", "fast", "--epochs", 2, "--json")
     assert done.returncode == 0, done.stderr
     (folder / "printed.json").write_text(done.stdout)
     return request.param, source, folder / "run", done.stderr
@@ -93,14 +88,14 @@ def test_damaged_pictures_are_not_copied(audited: tuple[int, Path, Path, str]) -
     with decisions.open("w", newline="") as file:
         csv.writer(file).writerows([["sample_id", "given_label", "new_label", "decision"], [0, "left", "", "drop"]])
     out = run.parent / "clean"
-    done = command("apply", run, decisions, "--out", out, "--json")
+    done = call_command("apply", run, decisions, "--out", out, "--json")
     counts = json.loads(done.stdout)
     files = [path for path in out.rglob("*") if path.is_file()]
     assert len(files) == counts["written"] == 2 * GOOD - 1 == counts["left"]
     assert counts["damaged"] == damaged
     for path in files:
         Image.open(path).load()
-    again = command("apply", run, decisions, "--out", run.parent / "clean2")
+    again = call_command("apply", run, decisions, "--out", run.parent / "clean2")
     assert f"{damaged} damaged files were not copied" in again.stderr
 
 

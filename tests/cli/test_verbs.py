@@ -1,10 +1,7 @@
 """The command line in a process of its own: results on stdout, messages on stderr, exit statuses."""
 
 import json
-import os
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +9,8 @@ import pandas as pd
 import pytest
 
 import gwa_attrib as gwa
+from tests.commands import call_command as run
 from tests.small_runs import blobs, record_run
-
-
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-m", "gwa_attrib.cli", *map(str, words)]
-
-
-def run(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), capture_output=True, text=True, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +122,7 @@ def test_decisions_are_applied_and_verified(folder: Path, tmp_path: Path) -> Non
 def test_apply_says_what_comes_next_as_a_shell_takes_it(folder: Path, tmp_path: Path) -> None:
     home, named = tmp_path / "at home", tmp_path / "my run"
     named.symlink_to(folder)
-    env = {**os.environ, "HOME": str(home)}
-    words = command("apply", named, "--auto", "drop", "--below", 0.8, "--out=~/the copy")
-    done = subprocess.run(words, capture_output=True, text=True, env=env)
+    done = run("apply", named, "--auto", "drop", "--below", 0.8, "--out=~/the copy", env={"HOME": str(home)})
     assert done.returncode == 0, done.stderr
     counts, path = done.stdout.splitlines()
     assert "samples left" in counts
@@ -143,8 +131,8 @@ def test_apply_says_what_comes_next_as_a_shell_takes_it(folder: Path, tmp_path: 
     calls = [line.partition(": ")[2] for line in done.stderr.splitlines() if ": gwa-attrib " in line]
     verify, audit = map(shlex.split, calls)
     assert verify == ["gwa-attrib", "verify", str(named), "--auto", "drop", "--below", "0.8"]
-    assert audit == ["gwa-attrib", "audit", path, "--out", f"{named}-cleaned"]
-    again = run(*audit[1:], "--epochs", 1, "--budget", "fast", "--json")
+    assert audit == ["gwa-attrib", "audit", path, "--out", f"{named}-cleaned", "--budget", "fast"]
+    again = run(*audit[1:], "--epochs", 1, "--json")
     assert json.loads(again.stdout)["samples"] == int(counts.split(", ")[2].split()[0])
 
 

@@ -2,17 +2,15 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from gwa_attrib.store import Run
+from tests.commands import call_command
 from tests.small_runs import blobs, record_run
 
 
 def called(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gwa_attrib.cli", "report", *map(str, words)], capture_output=True, text=True
-    )
+    return call_command("report", *words)
 
 
 def test_the_report_and_its_pictures_as_files(hostile: Run, tmp_path: Path) -> None:

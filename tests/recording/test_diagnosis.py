@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
+from tests.commands import call_command
 
 
 def batch_normed() -> nn.Sequential:
@@ -118,8 +118,7 @@ def wrong():
 
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     (folder / "of_mine.py").write_text(MODULE)
-    line = [sys.executable, "-m", "gwa_attrib.cli", "doctor", *words]
-    return subprocess.run(line, capture_output=True, text=True, cwd=folder)
+    return call_command("doctor", *words, cwd=folder)
 
 
 def test_the_command_prints_a_line_a_block(tmp_path: Path) -> None:
