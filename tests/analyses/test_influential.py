@@ -88,22 +88,22 @@ def test_the_law_holds_the_better_the_smaller_the_steps(tmp_path: Path) -> None:
     """Half the rate, twice the steps, half the residual: what is left is of the second order."""
     found = [
         residual(tmp_path / "r", lambda p, r=rate: torch.optim.SGD(p, r), epochs=round(4 / rate), batch=45)
-        for rate in (0.4, 0.2, 0.1, 0.05, 0.025)
+        for rate in (0.4, 0.2, 0.1, 0.05)
     ]
     for coarse, fine in itertools.pairwise(found):
         assert 0.4 < fine / coarse < 0.6
-    assert found[-1] < 0.01
+    assert found[-1] < 0.02
 
 
 def test_decay_and_momentum_are_accounted_for(tmp_path: Path) -> None:
     """Weight decay exactly, so that its residual is that of a training without; momentum by its whole length."""
-    long = {"epochs": 160, "batch": 45}
-    plain = residual(tmp_path / "r", lambda p: torch.optim.SGD(p, 0.025), **long)
-    decay = residual(tmp_path / "r", lambda p: torch.optim.SGD(p, 0.025, weight_decay=0.02), **long)
-    heavy = residual(tmp_path / "r", lambda p: torch.optim.SGD(p, 0.0125, momentum=0.5), **long)
-    assert plain < 0.01
-    assert decay < 0.02
-    assert heavy < 0.03
+    long = {"epochs": 80, "batch": 45}
+    plain = residual(tmp_path / "r", lambda p: torch.optim.SGD(p, 0.05), **long)
+    decay = residual(tmp_path / "r", lambda p: torch.optim.SGD(p, 0.05, weight_decay=0.02), **long)
+    heavy = residual(tmp_path / "r", lambda p: torch.optim.SGD(p, 0.025, momentum=0.5), **long)
+    assert plain < 0.02
+    assert decay < 0.03
+    assert heavy < 0.05
     run = train(tmp_path / "r", lambda p: torch.optim.SGD(p, 0.01, weight_decay=0.05, momentum=0.5))
     assert run.info["optimizer"] == {"name": "SGD", "momentum": 0.5, "weight_decay": 0.05}
     assert "momentum 0.5 and weight decay 0.05" in gwa.rank(run, "influential").meta["conservation"]["rule"]

@@ -129,22 +129,22 @@ def test_a_file_is_durable_before_it_appears(tmp_path: Path, monkeypatch: pytest
     assert events == [("file", False), ("folder", True)]
 
 
-EXPORT = """
-import sys, gwa_attrib as gwa
-for _ in range(40):
-    for to in ("csv", "parquet"):
-        gwa.export(sys.argv[1], to)
+WRITE = """
+import sys, pandas as pd
+from pathlib import Path
+from gwa_attrib.files.frames import write_frame
+frame = pd.DataFrame({"number": range(500), "text": ["a longer text"] * 500})
+for _ in range(60):
+    for suffix in ("csv", "parquet"):
+        write_frame(frame, Path(sys.argv[1]) / f"issues.{suffix}")
 """
 
 
-def test_two_processes_export_one_run_while_a_third_reads(tmp_path: Path) -> None:
+def test_two_processes_write_one_file_while_a_third_reads(tmp_path: Path) -> None:
     import pandas as pd
 
-    from tests.small_runs import blobs, record_run
-
-    run = record_run(tmp_path / "run", *blobs(500, 4, 20), "abcd")
-    csv, parquet = (tmp_path / "run" / "exports" / f"issues.{suffix}" for suffix in ("csv", "parquet"))
-    words = [sys.executable, "-W", "ignore", "-c", EXPORT, str(run.path)]
+    csv, parquet = (tmp_path / f"issues.{suffix}" for suffix in ("csv", "parquet"))
+    words = [sys.executable, "-W", "ignore", "-c", WRITE, str(tmp_path)]
     writers = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     read = 0
     while running := [writer for writer in writers if writer.poll() is None]:

@@ -27,7 +27,12 @@ def program(folder: Path, *kinds: str) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return program(tmp_path_factory.mktemp("kills"), "undisturbed=20", "operation=18", "time=3")
+    return program(tmp_path_factory.mktemp("kills"), "undisturbed=20", "time=3")
+
+
+@pytest.fixture(scope="module")
+def operations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return program(tmp_path_factory.mktemp("operations"), "operation=18") / "operation"
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +76,10 @@ def check_all(folder: Path, reference: Run) -> list[tuple[int, bool]]:
     return [check_whole(folder / str(i), reference) for i in copies]
 
 
-def test_killed_before_any_file_operation(folder: Path, reference: Run) -> None:
+@pytest.mark.slow
+def test_killed_before_any_file_operation(operations: Path, reference: Run) -> None:
     """The one process or the other, before its operation 0, 1, 2...: the later, the more epochs are safe."""
-    found = check_all(folder / "operation", reference)
+    found = check_all(operations, reference)
     assert len(found) == 18
     for rank in range(RANKS):
         whole = [epochs for epochs, _ in found[rank::RANKS]]
@@ -90,7 +96,7 @@ def test_killed_at_any_time(folder: Path, reference: Run) -> None:
 
 def test_one_process_can_go_on_alone(folder: Path, reference: Run) -> None:
     """After the last epoch that was written to its end; what is there of the next is given up."""
-    for path in sorted((folder / "operation").glob("*/run.json")):
+    for path in sorted((folder / "time").glob("*/run.json")):
         check_whole(path.parent, reference)
         found = open_run(path.parent)
         written = next(iter(inspect(found)["missing_epochs"]), len(found.epoch_numbers))
