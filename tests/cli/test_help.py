@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -76,3 +77,19 @@ def test_an_example_stands_in_the_help_of_its_verb_and_parses(example: str) -> N
     assert f"\nExample:\n  {example}" in in_a_new_process(verb, "--help")[1].replace("\n  ", "\n")  # indented once
     command = get_command(app).commands[verb]
     assert command.make_context(verb, words).params
+
+
+def test_ctrl_c_while_modules_are_imported_is_quiet(tmp_path: Path) -> None:
+    """The program of the script that pip writes, interrupted where the command line imports its first module."""
+    code = (
+        "import signal, sys\n"
+        "class Press:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Press())\n"
+        "from gwa_attrib.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == done.stdout == ""
