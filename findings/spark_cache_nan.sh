@@ -6,7 +6,7 @@
 # Found: the same filter on the cached frame keeps none. The cache skips batches by their smallest and largest value, and
 # these leave NaN out.
 # Seen on 2026-11-29:   x > 5: 1, cached 0   x = NaN: 1, cached 0   isnan(x): 1, cached 1
-# Here: nothing is cached; conditions on columns that may hold NaN are written with isnan.
+# Here: nothing is cached.
 set -euo pipefail
 command -v java >/dev/null || { echo "Java is needed: apt install default-jre-headless" >&2; exit 2; }
 folder="$(mktemp -d)"; trap 'rm -rf "$folder"' EXIT
