@@ -32,6 +32,7 @@ class ResidualBlock(nn.Module):
 
 def conv_norm(channels_in: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
     """A 3×3 convolution and its batch normalisation."""
+    # Without a bias: the normalisation takes the mean away, and a bias with it.
     conv = nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False)
     return [conv, nn.BatchNorm2d(channels_out)]
 
@@ -56,6 +57,7 @@ def residual_cnn(input_shape: tuple[int, int, int], num_classes: int, width: int
         nn.Linear(4 * width, num_classes),
     ]
     net = nn.Sequential(*layers)
+    # Convolutions on a CPU are faster so; the numbers that are recorded are the same to rounding.
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
@@ -105,6 +107,8 @@ def trusted_model(spec: str) -> str:
     Raises:
         UntrustedModelError: another one.
     """
+    # A module that is imported already was chosen by somebody here; importing one because run.json names it would
+    # run code that came with the run.
     if spec == "auto" or spec == os.environ.get(TRUST) or spec.partition(":")[0] in sys.modules:
         return spec
     raise UntrustedModelError(
@@ -132,7 +136,7 @@ def find_factory(spec: str) -> Factory:
     return factory
 
 
-def model_and_inputs(spec: str) -> tuple[nn.Module, Any]:
+def model_and_inputs(spec: str) -> tuple[nn.Module, object]:
     """Call "module:function" without arguments; return its model and a batch of inputs for it.
 
     Raises:

@@ -51,19 +51,19 @@ class AuditResult:
     report: str
     truth: dict[str, float] | None
     """How well the suspects meet the verified labels; None where there are none."""
-    skipped: list[dict[str, Any]]
+    skipped: list[dict[str, object]]
     """The files that were left out: `file`, `reason`, and whether it is `damaged` (it was to be a sample, and could not
     be read) or no sample at all; the damaged first."""
     roles: list[str]
     """The role that each column of a table was given: label, inputs, key; empty for pictures and arrays."""
-    not_learnt: list[dict[str, Any]]
+    not_learnt: list[dict[str, object]]
     """Classes that the training has not learnt, whose suspects say nothing about the labels: `class`, `samples`,
     `suspects`, `recall` and `steady`, see `gwa_attrib.analyses.learnt`."""
     expected: list[dict[str, int]]
     """How many of the `first` suspects are expected to be `wrong`, between `low` and `high`; suspects of classes that
     were not learnt are left out. See `gwa_attrib.analyses.expected_errors`."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values; NaN as None."""
         return {k: _without_nan(v) for k, v in asdict(self).items()}
 
@@ -123,6 +123,7 @@ def audit(
         given = flip_some(given, inputs, flip, flip_kind, seed)
     plan = plan_for(given.kind, tuple(inputs.shape[1:]), len(given), budget, epochs)
     settings = {"label_column": label_column, "truth": truth, "limit": limit, "flip": flip, "flip_kind": flip_kind}
+    # All that is needed to read the same data and to train the same model again, by `compare` and `verify`.
     config = {**source_of(given), **settings, "seed": seed, "budget": budget, "model": model, "plan": asdict(plan)}
     path = train(given, inputs, plan, target, config, overwrite=overwrite)
     if embedded is not None:
@@ -144,7 +145,7 @@ def flip_some(
     )
 
 
-def source_of(data: LabeledData) -> dict[str, Any]:
+def source_of(data: LabeledData) -> dict[str, object]:
     """Note what is needed to read the same data again, and to know that it is the same."""
 
     encoder = {"text_encoder": text_encoder()} if data.kind == "text" else {}
@@ -160,9 +161,9 @@ def source_of(data: LabeledData) -> dict[str, Any]:
     }
 
 
-def stored_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+def stored_columns(columns: Mapping[str, object]) -> dict[str, object]:
     """The columns under names that the run does not use itself: a column `label` is stored as `extra_label`."""
-    stored: dict[str, Any] = {}
+    stored: dict[str, object] = {}
     for name, values in columns.items():
         while name in ("sample_id", "key", "label") or name in stored:
             name = f"extra_{name}"
@@ -236,7 +237,7 @@ def conclude(path: Path, data: LabeledData, verified: Int[np.ndarray, " sample"]
     )
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     if isinstance(value, dict):
         return {k: _without_nan(v) for k, v in value.items()}
     if isinstance(value, list):

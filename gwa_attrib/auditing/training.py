@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from gwa_attrib.hooks.forward import calls_of
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.store.kept import save_checkpoint
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
 
 Budget = Literal["fast", "normal", "thorough"]
 BATCH = 512
@@ -69,6 +72,7 @@ def plan_for(
     usual = 30 * (1000 / max(samples, 1)) ** 0.3
     return Plan(
         epochs=round(share * min(max(usual, 8), 40)) if epochs is None else epochs,
+        # Some 25 batches an epoch for small data, so that there are steps enough to learn from; 128 at most.
         batch_size=1 << min(7, max(3, (samples // 25).bit_length() - 1)),
         width={"fast": 16, "normal": 32, "thorough": 48}[budget] if image else 256,
         optimizer="sgd" if image else "adamw",
@@ -104,6 +108,7 @@ def fit(
             progress.set_description_str(f"epoch {epoch + 1} of {plan.epochs}")
             for x, y in recorder.batches(training.loader):
                 right += training.backward(x, y)
+                # Before `update`: the alignment is of the weights that made the gradient.
                 recorder.step(y)
                 training.update()
                 progress.update()
@@ -164,6 +169,7 @@ class Training:
     ) -> None:
         self.model, self.plan = model.train(), plan
         self.optimizer = _optimizer(model, plan)
+        # A generator of its own: what else draws random numbers, dropout or the recorder, must not change the order.
         shuffle = torch.Generator().manual_seed(seed)
         samples = TensorDataset(inputs, labels)
         order = RandomSampler(samples, num_samples=draw, generator=shuffle)
@@ -173,9 +179,10 @@ class Training:
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, plan.learning_rate, total_steps=self.steps, pct_start=rise
         )
+        # Another seed than the order: the same would make the shift of a sample depend on its place in the epoch.
         self._views = torch.Generator().manual_seed(seed + 1)
 
-    def progress(self, what: str) -> Any:
+    def progress(self, what: str) -> "tqdm":
         """A bar over all batches, on a terminal."""
         return bar(what=what, total=self.steps, bar_format=TIME_LEFT)
 
@@ -213,6 +220,7 @@ def _optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """torch's random numbers from `seed` inside the block, and as they were after it."""
+    # The random numbers of the caller go on afterwards as if nothing had been drawn.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection, Listener
-from typing import Any, Self
+from typing import Self, TypeVar
 
 from gwa_attrib.errors import InputError
 
+R = TypeVar("R")
 PAUSE = 0.005
 """Seconds between two looks at the memory."""
 _KEY = "GWA_ATTRIB_WORKER_KEY"
@@ -82,7 +83,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def call(self, function: Callable[..., Any], *args: Any, limit: float | None = None) -> Any:
+    def call(self, function: Callable[..., R], *args: object, limit: float | None = None) -> R:
         """Return what `function(*args)` returns there; both ways everything is pickled.
 
         Args:
@@ -109,7 +110,8 @@ class Worker:
         returned, value = pickle.loads(answer)
         if not returned:
             raise value
-        return value
+        result: R = value
+        return result
 
     def end(self) -> None:
         """End the process, whatever it is doing."""
@@ -190,7 +192,7 @@ def _serve(address: str) -> None:
             except EOFError:
                 return
             except Exception as error:
-                answer: tuple[bool, Any] = False, error
+                answer: tuple[bool, object] = False, error
             else:
                 try:
                     answer = True, function(*args)
@@ -199,7 +201,7 @@ def _serve(address: str) -> None:
             line.send_bytes(_pickled(answer))
 
 
-def _pickled(answer: tuple[bool, Any]) -> bytes:
+def _pickled(answer: tuple[bool, object]) -> bytes:
     try:
         data = pickle.dumps(answer)
         pickle.loads(data)  # an exception with arguments of its own is pickled gladly, and fails only here

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +43,7 @@ class MethodComparison:
     """True where the given label differs from the verified one, among samples that have one."""
     known: Bools
     """Which samples have a verified label."""
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
     """About the run."""
     drawn: Mapping[str, Mapping[str, Floats]]
     """Values of each metric on each draw of the bootstrap, by method and metric; the draws are those of all methods."""
@@ -109,7 +108,7 @@ class MethodComparison:
 
 def compare(
     run: Run | str | Path,
-    truth: str | Sequence[Any] | Array,
+    truth: str | Sequence[object] | Array,
     methods: Sequence[str] | None = None,
     *,
     draws: int = 1000,
@@ -155,6 +154,7 @@ def compare(
     if "own" in (["own"] if methods is None else methods):
         skipped |= {slow: f"{other} gives the same, faster" for slow, other in SLOW.items() if slow not in chosen}
         skipped |= {name: "does not rank by suspicion" for name in NO_DETECTORS if name not in chosen}
+    # Ranked on all samples, judged on those whose truth is known: a ranking must not gain from knowing which these are.
     judged = {method: _known(scores[method], known) for method in scores}
     drawn = {method: drawn_metrics(some, is_error, draws=draws) for method, some in judged.items()}
     metrics = {method: mislabel_metrics(some, is_error) for method, some in judged.items()}
@@ -193,9 +193,9 @@ def _only_limit(time_limit: float | None, patience: float | None) -> float | Non
     return patience if time_limit is None else time_limit
 
 
-def _truth(run: Run, truth: Any) -> tuple[str, Ints]:
+def _truth(run: Run, truth: str | Sequence[object] | Array) -> tuple[str, Ints]:
     """Find the name of the truth, and a class for each sample: see `verified_labels`."""
-    columns: dict[str, Any] = {
+    columns: dict[str, Array] = {
         str(name): run.samples[name].to_numpy() for name in run.samples if name not in ("sample_id", "key")
     }
     name = truth if isinstance(truth, str) else "truth"

@@ -31,7 +31,7 @@ WIDER = ("tracin:all", "ekfac:linear")
 WIDER_BASELINES = ("captum_tracin:all", "kronfluence_ekfac:linear")
 OVER_CHECKPOINTS = ("tracin", "trak")
 
-Costs = dict[str, dict[str, Any]]
+Costs = dict[str, dict[str, object]]
 
 
 def own_names() -> tuple[str, ...]:
@@ -147,8 +147,7 @@ def _elsewhere(run: Run, methods: Sequence[str], limit: float) -> Iterator[Call]
         def call(method: str) -> tuple[Scores, Cost]:
             # Reading the run, the model and the data is no part of the method, as in `_here`.
             worker.call(_prepare, run.path, modules, method not in analyses, torch.get_num_threads())
-            found: tuple[Scores, Cost] = worker.call(_one, run.path, method, limit=limit)
-            return found
+            return worker.call(_one, run.path, method, limit=limit)
 
         yield call
 
@@ -182,7 +181,7 @@ def _measured(method: str, run: Run, audited: Callable[[], AuditedModel]) -> tup
     return found, cost
 
 
-def _costs(found: Scores, cost: Cost, source: str) -> dict[str, Any]:
+def _costs(found: Scores, cost: Cost, source: str) -> dict[str, object]:
     return {
         "suspect": found.suspect,
         "seconds": cost.seconds + found.meta.get("seconds_before", 0.0),

@@ -1,7 +1,7 @@
 """Comparing models by what was recorded while they trained, without a validation set."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,16 @@ def _folder(run: Run | str | Path) -> str:
     return Path(run.path if isinstance(run, Run) else run).name
 
 
-def _row(name: str, run: Run, by: str, rule: str, accuracy: str | Mapping[str, float] | None) -> dict[str, Any]:
+def _row(
+    name: str, run: Run, by: str, rule: str, accuracy: str | Mapping[str, float] | None
+) -> dict[str, str | float | None]:
     values = measure(run, by)
     high = proxies[by].suspect == "low"
     known = values.dropna()
     turned = known.to_numpy() if high else -known.to_numpy()
     at = int(turned.argmax()) if len(known) else None
     choice = choose_epoch(run, rule)
-    chosen: dict[Any, Any] = history_of(run).table.set_index("epoch").loc[choice.epoch].to_dict()
+    chosen: dict[Hashable, Any] = history_of(run).table.set_index("epoch").loc[choice.epoch].to_dict()
     row = {
         by: float("nan") if at is None else float(known.iloc[at]),
         "at_epoch": None if at is None else int(known.index[at]),

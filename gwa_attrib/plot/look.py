@@ -56,8 +56,7 @@ def plain_axes(axes: "Axes", *, grid: Literal["x", "y", "both"] = "y") -> None:
 
 def dress(axes: "Axes") -> None:
     """Give axes of our own the colours of `STYLE`, on white, whatever the user's style sheet says."""
-    figure: Any = axes.figure
-    figure.set_facecolor("white")
+    axes.figure.set_facecolor("white")
     axes.set_facecolor("white")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[:].set_color(MUTED)
@@ -73,6 +72,7 @@ def add_legend(axes: "Axes", handles: "Sequence[Artist] | None" = None, **option
     if not shown:
         return
     facts = {"frameon": False, "labelcolor": axes.xaxis.label.get_color(), **options}
+    # A name of a class with a dollar sign or an underscore is no formula.
     for text in axes.legend(shown, [str(handle.get_label()) for handle in shown], **facts).get_texts():
         text.set_usetex(False)
 

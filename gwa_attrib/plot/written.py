@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gwa_attrib.errors import NotRecordedError
 from gwa_attrib.files.places import local
@@ -43,7 +43,7 @@ class Figures:
     boxes: tuple[str, ...]
     """Pictures with a character that no font of this machine has: a box in the PNG, text in the SVG."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values."""
         written = {name: [str(path) for path in paths] for name, paths in self.written.items()}
         return {"written": written, "missing": dict(self.missing), "boxes": list(self.boxes)}

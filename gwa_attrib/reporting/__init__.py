@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from typing import Any
 
     from torch.utils.data import Dataset
 
@@ -22,11 +21,11 @@ def report(
     run: Run | str | Path,
     path: str | Path | None = None,
     *,
-    data: LabeledData | Dataset[Any] | Sequence[Any] | None = None,
+    data: LabeledData | Dataset[object] | Sequence[object] | None = None,
     scores: Scores | None = None,
     truth: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
-    tokenizer: Any = None,
+    tokenizer: object = None,
 ) -> Path:
     """Write the report of a run: what was recorded, the suspects, figures, and a gallery to decide in.
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from gwa_attrib.analyses import rank
 from gwa_attrib.errors import InputError
@@ -21,11 +20,11 @@ def build_page(
     run: Run | str | Path,
     path: str | Path | None,
     *,
-    data: Any,
+    data: object,
     scores: Scores | None,
     truth: Mapping[str, float] | None,
     notes: Sequence[str],
-    tokenizer: Any = None,
+    tokenizer: object = None,
 ) -> Path:
     """See `gwa_attrib.reporting.report`."""
     run = run if isinstance(run, Run) else open_run(run)

@@ -1,9 +1,9 @@
 """The comparison of methods on paper: a page with figures, the same table as Markdown, and parquet for programs."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import pandas as pd
 
@@ -49,6 +49,18 @@ class Compared(Protocol):
     def overlap(self, k: int | None = None) -> pd.DataFrame: ...
 
 
+class Row(TypedDict):
+    """A method as text."""
+
+    method: str
+    cells: list[dict[str, str]]
+    """`value` and `interval` of each metric."""
+    seconds: str
+    megabytes: str
+    trainings: str
+    source: str
+
+
 def write_methods(compared: Compared, folder: Path) -> Path:
     """Write report.html, report.md, table.parquet, scores.parquet and, if there is one, removal.parquet.
 
@@ -82,24 +94,31 @@ def command(compared: Compared) -> str:
     return f"gwa-attrib compare {run} --truth {truth}{methods}{removal}{seeds}"
 
 
-def rows_of(compared: Compared) -> list[dict[str, Any]]:
+def rows_of(compared: Compared) -> list[Row]:
     """Each method as text: metrics with their intervals, cost, source."""
-    rows = []
+    rows: list[Row] = []
     ahead = compared.ahead(OURS).to_dict("index") if OURS in compared.scores else None
     for name, row in compared.table.iterrows():
         cells = [
             {"value": f"{row[metric]:.3f}", "interval": f"{row[f'{metric}_low']:.3f} to {row[f'{metric}_high']:.3f}"}
             for metric in SHOWN
         ]
-        cost = {"seconds": f"{row['seconds']:.1f}", "megabytes": f"{row['megabytes']:.0f}"}
-        facts = {"trainings": str(row["trainings"]), "source": row["source"]}
         if ahead is not None:
             cells.append(_behind(ahead[str(name)]) if name != OURS else {"value": "", "interval": ""})
-        rows.append({"method": str(name), "cells": cells, **cost, **facts})
+        rows.append(
+            {
+                "method": str(name),
+                "cells": cells,
+                "seconds": f"{row['seconds']:.1f}",
+                "megabytes": f"{row['megabytes']:.0f}",
+                "trainings": str(row["trainings"]),
+                "source": row["source"],
+            }
+        )
     return rows
 
 
-def _behind(row: Mapping[Any, Any]) -> dict[str, str]:
+def _behind(row: Mapping[Hashable, float]) -> dict[str, str]:
     return {"value": f"{row['difference']:+.3f}", "interval": f"{row['low']:+.3f} to {row['high']:+.3f}"}
 
 

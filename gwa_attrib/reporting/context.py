@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +38,7 @@ class Context:
     """Which classes the training has learnt, see `learnt_classes`."""
     read: Reader
     """A function that reads a sample, by its id."""
-    data: Any
+    data: object
     """The data that the run was trained on; None if they are not known."""
     truth: Mapping[str, float] | None
     notes: tuple[str, ...]
@@ -137,11 +136,11 @@ def _largest(values: Float[np.ndarray, " epoch"]) -> float:
 
 def read_context(
     run: Run,
-    data: Any,
+    data: object,
     scores: Scores | None,
     truth: Mapping[str, float] | None,
     notes: Sequence[str],
-    tokenizer: Any = None,
+    tokenizer: object = None,
 ) -> Context:
     """Read the run, once for the scores and once for the figures."""
     if not run.epoch_numbers:

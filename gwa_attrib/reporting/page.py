@@ -5,7 +5,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -75,13 +74,14 @@ def policy(styles: Sequence[str], scripts: Sequence[str]) -> str:
             f"script-src {' '.join(map(_hash, scripts)) or NONE}",
             "base-uri 'none'",
             "form-action 'none'",
+            # No script may make elements out of text: labels and texts come from anywhere.
             "require-trusted-types-for 'script'",
             "trusted-types 'none'",
         ]
     )
 
 
-def facts(context: Context, target: Path) -> dict[str, Any]:
+def facts(context: Context, target: Path) -> dict[str, object]:
     """Collect what the scripts need, as it was given: they write it to text nodes and to decisions.csv only."""
     suspects, names = context.suspects, context.class_names
     index = {name: i for i, name in enumerate(names)}
@@ -110,7 +110,7 @@ def facts(context: Context, target: Path) -> dict[str, Any]:
     }
 
 
-def place_of(run: Any, target: Path) -> dict[str, str | None]:
+def place_of(run: object, target: Path) -> dict[str, str | None]:
     """Where the run lies, as seen from the page: so the page knows its path wherever the two are, and holds no path of
     this machine. Where they have nothing in common but the root, only the name of the run is told."""
     name = str(run) if not Path(str(run)).is_absolute() else Path(str(run)).name

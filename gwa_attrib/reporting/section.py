@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -12,7 +11,7 @@ class Section:
     name: str
     """Name of the template, and the anchor in the page."""
     title: str
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, object] = field(default_factory=dict)
     short: str | None = None
     """In the navigation; `title` if None."""
     in_navigation: bool = True

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ SHOWS_SAMPLES = '<meta name="gwa-attrib-shows" content="samples">'
 """In the head of a report that shows pictures, texts or values."""
 
 
-def data_for(run: Run, given: Any, scores: Scores) -> tuple[Any, list[str]]:
+def data_for(run: Run, given: object, scores: Scores) -> tuple[object, list[str]]:
     """The data to show, and sentences about them: those given, or those of an audit, read again.
 
     Raises:
@@ -36,7 +35,7 @@ def data_for(run: Run, given: Any, scores: Scores) -> tuple[Any, list[str]]:
     return found, [note] if note else []
 
 
-def tokenizer_for(run: Run, data: Any, given: Any) -> tuple[Any, list[str]]:
+def tokenizer_for(run: Run, data: object, given: object) -> tuple[object, list[str]]:
     """Find the tokenizer of the data, the one given or the one kept with the run; and say if the kept one cannot be
     used."""
     if given is not None or data is None:

@@ -50,6 +50,7 @@ def out_of_fold(audited: AuditedModel, *, folds: int = FOLDS, seed: int = 0) -> 
     splits = list(_splits(audited.labels.numpy(), folds, seed))
     for number, (kept, left_out) in enumerate(bar(splits, "folds")):
         file = audited.path / FOLDER / f"{folds}-folds-seed={seed}" / f"fold={number}.npz"
+        # What an earlier call trained is a cost of this method, too: it is counted once, in `seconds_before`.
         before = file.exists()
         if not before:
             _train(audited, kept, left_out, seed, file)

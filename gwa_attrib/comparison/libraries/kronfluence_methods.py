@@ -1,12 +1,11 @@
 """kronfluence's EK-FAC, where it is exact."""
 
 import tempfile
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from gwa_attrib.auditing.audited_model import AuditedModel
@@ -34,12 +33,12 @@ def kronfluence_ekfac(audited: AuditedModel, *, layers: str = "head", seed: int 
     refuse_unless(_exact, audited, names, DEFECT)
 
     class Classification(Task):  # type: ignore[misc]
-        def compute_train_loss(self, batch: Any, model: nn.Module, sample: bool = False) -> Any:
+        def compute_train_loss(self, batch: list[Tensor], model: nn.Module, sample: bool = False) -> Tensor:
             outputs = model(batch[0])
             labels = torch.multinomial(outputs.detach().softmax(dim=1), 1).flatten() if sample else batch[1]
             return F.cross_entropy(outputs, labels, reduction="sum")
 
-        def compute_measurement(self, batch: Any, model: nn.Module) -> Any:
+        def compute_measurement(self, batch: list[Tensor], model: nn.Module) -> Tensor:
             return self.compute_train_loss(batch, model)
 
         def get_influence_tracked_modules(self) -> list[str]:

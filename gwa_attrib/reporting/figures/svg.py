@@ -31,6 +31,7 @@ def page_svg(svg: str, name: str, title: str) -> str:
     for element in root.iter():
         element.tag = _NAMESPACE.sub("", element.tag)
         element.attrib = {_NAMESPACE.sub("", key): value for key, value in element.attrib.items()}
+    # The policy of the page forbids a style sheet of its own; the metadata hold the date, another one each time.
     _drop(root, {"metadata", "style"})
     for element in root.iter():
         _style_to_attributes(element)
@@ -89,6 +90,7 @@ def _rename_ids(root: Element, name: str) -> None:
         if key == "href" or value.startswith("url(")
         for match in _REFERENCE.finditer(value)
     }
+    # In the order of the document, so that the same figure is the same bytes; matplotlib draws its ids at random.
     order = [element.attrib["id"] for element in root.iter() if element.attrib.get("id") in used]
     new = {old: f"{name}-{number}" for number, old in enumerate(dict.fromkeys(order))}
     for element in root.iter():

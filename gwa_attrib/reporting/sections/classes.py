@@ -96,7 +96,7 @@ def shade(count: int, peak: int) -> int:
     return math.ceil(SHADES * math.sqrt(count / peak)) if count else 0
 
 
-def _cell(pairs: Pairs, row: str, column: str, peak: int) -> dict[str, Any]:
+def _cell(pairs: Pairs, row: str, column: str, peak: int) -> dict[str, object]:
     count = pairs[row, column]
     return {"count": count, "shade": shade(count, peak), "same": row == column}
 

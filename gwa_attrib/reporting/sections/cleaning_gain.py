@@ -1,9 +1,10 @@
 """Before and after: what training again with decisions did to the accuracy, where it was measured."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from gwa_attrib.evaluation.verification import Verification, kept_verification
 from gwa_attrib.reporting.context import Context
@@ -36,7 +37,7 @@ def section(context: Context) -> Section | None:
         return None
     facts = found.facts
     done = [f"{count(facts[name], 'sample')} {name}" for name in ("dropped", "relabelled") if facts[name]]
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "done": " and ".join(done),
         "trained_on": count(facts["trained_on"], "sample"),
         "intervals": found.has_intervals,
@@ -82,7 +83,7 @@ def _classes(classes: pd.DataFrame) -> list[dict[str, str]]:
     ]
 
 
-def _figure(found: Verification) -> Any:
+def _figure(found: Verification) -> Markup:
     classes = found.classes.loc[found.classes["change"].abs().sort_values(ascending=False).index[:CLASSES]]
     classes = classes.sort_values("change", ascending=False, kind="stable")
     rows = len(found.table) + len(classes)

@@ -1,6 +1,6 @@
 """The data map of Swayamdipta et al. 2020 (arXiv 2009.10795): how sure, and how steadily, the model was of a label."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def section(context: Context) -> Section | None:
     return Section("data_map", "Data map", values)
 
 
-def _figure(context: Context, variability: Array, confidence: Array) -> dict[str, Any]:
+def _figure(context: Context, variability: Array, confidence: Array) -> dict[str, object]:
     seen = np.flatnonzero(~np.isnan(confidence))
     columns = (
         variability[seen],

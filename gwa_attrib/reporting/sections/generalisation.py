@@ -1,6 +1,6 @@
 """Generalisation over the epochs: mean alignment, GWA where it is reliable, and accuracies."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def section(context: Context) -> Section:
     panels = panels_of(context)
     numbers = np.array(context.signals.epochs)
     unreliable = numbers[~context.reliable]
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "figure": None,
         "drawable": bool(panels),
         "best": [_best(curve, numbers) for panel in panels for curve in panel.curves if curve.marked],

@@ -1,8 +1,10 @@
 """Groups of samples with more wrong labels than elsewhere: by the columns of the run, and by clusters of features."""
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from gwa_attrib.analyses import groups as groups_of
 from gwa_attrib.errors import InputError
@@ -47,7 +49,7 @@ def section(context: Context) -> Section | None:
     return Section("groups", "Groups with more wrong labels", values, short="Groups")
 
 
-def _row(row: dict[Any, Any]) -> dict[str, str]:
+def _row(row: dict[Hashable, Any]) -> dict[str, str]:
     return {
         "by": shortened(visible(row["by"]), 40),
         "name": shortened(visible(row["group"]), 60),
@@ -60,7 +62,7 @@ def _row(row: dict[Any, Any]) -> dict[str, str]:
     }
 
 
-def _figure(worst: pd.DataFrame) -> Any:
+def _figure(worst: pd.DataFrame) -> Markup:
     names = [
         shortened(f"{visible(by)}: {visible(group)}", 48) for by, group in zip(worst["by"], worst["group"], strict=True)
     ]

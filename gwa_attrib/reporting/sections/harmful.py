@@ -1,6 +1,6 @@
 """Harmful samples beyond wrong labels: near-duplicates that contradict each other, hard outliers."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -8,9 +8,10 @@ from gwa_attrib.analyses import rank
 from gwa_attrib.analyses.harmful import FAR
 from gwa_attrib.reporting.context import Context
 from gwa_attrib.reporting.section import Section
-from gwa_attrib.reporting.suspects.tiles import row_of, tile, wide
+from gwa_attrib.reporting.suspects.tiles import Tile, row_of, tile, wide
 from gwa_attrib.reporting.wording import number
 from gwa_attrib.store.kept import kept_duplicates
+from gwa_attrib.value_types import Array
 
 PAIRS = 8
 OUTLIERS = 12
@@ -32,7 +33,7 @@ def section(context: Context) -> Section | None:
     ]
     if not (pairs is not None and len(pairs)) and not outliers:
         return None
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "counts": scores.meta["counts"],
         "searched": pairs is not None,
         "duplicates": 0 if pairs is None else len(pairs),
@@ -47,7 +48,7 @@ def section(context: Context) -> Section | None:
     return Section("harmful", "Duplicates, outliers and other harm", values, short="Harm")
 
 
-def _pairs(context: Context, rows: list[int], columns: Any) -> list[list[dict[str, Any]]]:
+def _pairs(context: Context, rows: list[int], columns: Mapping[str, Array]) -> list[list[Tile]]:
     """Each pair once, the one that is probably wrong first."""
     found, seen = [], set()
     for row in rows:
@@ -67,5 +68,5 @@ def _pairs(context: Context, rows: list[int], columns: Any) -> list[list[dict[st
     return found
 
 
-def _negative(columns: Any, row: int) -> str:
+def _negative(columns: Mapping[str, Array], row: int) -> str:
     return f"negative alignment in {100 * columns['fraction_negative'][row]:.0f}\u00a0% of the epochs"

@@ -1,9 +1,10 @@
 """Influential samples: whose gradients built the head's weights, and how unevenly."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
+from markupsafe import Markup
 
 from gwa_attrib.analyses import rank
 from gwa_attrib.errors import NotRecordedError, RunFormatError
@@ -43,7 +44,7 @@ def section(context: Context) -> Section | None:
     ]
     conservation = scores.meta["conservation"]
     is_suspect = context.suspects.mask(len(growth))
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "tiles": tiles,
         "wide": wide(tiles),
         "rule": conservation["rule"],
@@ -60,7 +61,7 @@ def section(context: Context) -> Section | None:
     return Section("influential", "Influential samples", values, reserve=reserve)
 
 
-def _figure(growth: Float[np.ndarray, " sample"], is_suspect: Bools) -> Any:
+def _figure(growth: Float[np.ndarray, " sample"], is_suspect: Bools) -> Markup:
     def paint(figure: "Figure") -> None:
         axes = figure.subplots()
         plain_axes(axes, grid="both")

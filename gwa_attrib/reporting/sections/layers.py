@@ -1,7 +1,8 @@
 """Alignment layer by layer: where in the network suspects and other samples part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -14,6 +15,7 @@ from gwa_attrib.store import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
 MOST = 30
@@ -38,7 +40,7 @@ def section(context: Context) -> Section | None:
     means = read_means(context.run, names, context.suspects.mask(len(context.run.sample_ids)))
     title = "Mean alignment of each layer in each epoch, of suspects and of the other samples"
     size = (1040, 90 + 26 * len(names))
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "figure": draw("layers", title, size, lambda figure: _paint(figure, names, means, context)),
         "left_out": len(context.run.layers) - len(names),
     }
@@ -76,9 +78,9 @@ def _map(
     title: str,
     values: Float[np.ndarray, "layer epoch"],
     names: tuple[str, ...],
-    epochs: Any,
+    epochs: Sequence[int],
     limit: float,
-) -> Any:
+) -> "QuadMesh":
     """Rows are layers from input to head, the whole first; columns are epochs."""
     colours = axes.pcolormesh(values, cmap="PuOr", vmin=-limit, vmax=limit, edgecolors="white", linewidth=0.6)
     axes.set_title(title)

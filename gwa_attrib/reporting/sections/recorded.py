@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
 
 import numpy as np
 
@@ -53,7 +52,7 @@ def _moment(text: str) -> str:
         return text
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flat(config: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in config.items():
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{name}.")
@@ -61,7 +60,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield f"{prefix}{name}", shortened(visible(_value(value)), LONGEST)
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     """Cut a path on the author's machine to its last part: the report is made to be sent."""
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False, default=str)

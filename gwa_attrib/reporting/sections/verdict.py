@@ -1,7 +1,6 @@
 """The verdict: whether the training can be believed, how many of the suspects are wrong, and what to do now."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ def _samples_of_learnt(context: Context) -> int:
     return int(context.classes["samples"][context.classes["learnt"]].sum())
 
 
-def _failure(context: Context) -> dict[str, Any]:
+def _failure(context: Context) -> dict[str, object]:
     """Describe what was not learnt, class by class, and what helps."""
     table = context.classes[~context.classes["learnt"]]
     names = [shortened(visible(name), 40) for name in table.index]

@@ -1,7 +1,6 @@
 """The cards of the gallery: the first ones whole, the others as facts that the page makes them from."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,12 +18,12 @@ COLUMNS = 6
 CLASS_NAME = 60
 
 
-def first_cards(context: Context) -> list[dict[str, Any]]:
+def first_cards(context: Context) -> list[dict[str, object]]:
     """Values for the template of a card, for each of the first suspects."""
     return [_card(context, i, preview) for i, preview in enumerate(context.previews)]
 
 
-def _card(context: Context, i: int, preview: Preview) -> dict[str, Any]:
+def _card(context: Context, i: int, preview: Preview) -> dict[str, object]:
     suspects = context.suspects
     return {
         "index": i,
@@ -56,7 +55,7 @@ def class_name(name: str) -> str:
     return shortened(visible(name), CLASS_NAME)
 
 
-def later_cards(context: Context) -> dict[str, Any]:
+def later_cards(context: Context) -> dict[str, object]:
     """Facts of the suspects behind the first: tracks, pictures on contact sheets, texts, values."""
     first, count = min(GALLERY, context.listed), context.listed
     tracks = [track(context.signals.trajectories[:, i], context.reach) for i in range(first, count)]
@@ -68,7 +67,7 @@ def later_cards(context: Context) -> dict[str, Any]:
     return facts | _contents(context, first, count)
 
 
-def _contents(context: Context, first: int, count: int) -> dict[str, Any]:
+def _contents(context: Context, first: int, count: int) -> dict[str, object]:
     side = held_side(count - first)
     pictures, texts, rows, missing = [], [], [], []
     for i in bar(range(first, count), "reading suspects", unit="sample"):
@@ -90,7 +89,7 @@ def _contents(context: Context, first: int, count: int) -> dict[str, Any]:
     }
 
 
-def _values(values: Mapping[str, Any], order: Sequence[str] | None) -> list[tuple[str, str]]:
+def _values(values: Mapping[str, object], order: Sequence[str] | None) -> list[tuple[str, str]]:
     """The first few of a row, and how many more there are."""
     names = [name for name in (order or values) if name in values][:COLUMNS]
     pairs = [(name, value_text(values[name])) for name in names]

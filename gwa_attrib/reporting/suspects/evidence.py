@@ -66,6 +66,7 @@ def _against(
     rows: Int[np.ndarray, " suspect"],
     proposed: Int[np.ndarray, " suspect"],
 ) -> Float[np.ndarray, " suspect"]:
+    # Per class, so that a class with few samples is not less likely in every bin.
     counts = np.full((classes, int(bins.max(initial=0)) + 1), SMOOTHING)
     seen = labels >= 0
     np.add.at(counts, (labels[seen], bins[seen]), 1.0)

@@ -6,13 +6,16 @@ import math
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from gwa_attrib.datasets.content import Content
 from gwa_attrib.reporting.wording import NOTHING, shortened, visible, visible_lines
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 LARGEST = 224
 """Pixels of the longer side of a picture; larger ones are made smaller. Sharp displays show it at half of that."""
@@ -68,7 +71,7 @@ def text_of(text: str, most: int = CHARACTERS) -> str:
     return shown if len(text) <= most else f"{shown.rstrip()} … ({len(text) - most:,} more characters)"
 
 
-def values_of(values: Mapping[str, Any], order: Sequence[str] | None = None) -> tuple[tuple[str, str], ...]:
+def values_of(values: Mapping[str, object], order: Sequence[str] | None = None) -> tuple[tuple[str, str], ...]:
     """Pairs of a column's name and its value, as a person writes them."""
     names = list(values) if order is None else [name for name in order if name in values]
     pairs = [(column_name(name), value_text(values[name])) for name in names[:VALUES]]
@@ -81,7 +84,7 @@ def column_name(name: object) -> str:
     return shortened(visible(name), 40)
 
 
-def value_text(value: Any) -> str:
+def value_text(value: object) -> str:
     """A value of a row as a person writes it.
 
     >>> [value_text(value) for value in (30440.0, 2021, 0.123456, -1.5e-7, None, "red")]
@@ -123,7 +126,7 @@ def _trimmed(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def data_uri(picture: Any) -> tuple[str, tuple[int, int], bool]:
+def data_uri(picture: "PIL.Image.Image") -> tuple[str, tuple[int, int], bool]:
     """A picture inside the page: its address, its size, and whether each of its pixels is meant to be seen."""
     pixelated = max(picture.size) <= PIXELATED
     small = picture if pixelated else reduced(picture, LARGEST)
@@ -136,7 +139,7 @@ def uri_of(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def reduced(picture: Any, side: int) -> Any:
+def reduced(picture: "PIL.Image.Image", side: int) -> "PIL.Image.Image":
     """A picture whose longer side has at most so many pixels, its proportions kept."""
     if max(picture.size) <= side:
         return picture
@@ -145,7 +148,7 @@ def reduced(picture: Any, side: int) -> Any:
     return small
 
 
-def encoded(picture: Any, *, lossless: bool, quality: int = 76) -> tuple[str, bytes]:
+def encoded(picture: "PIL.Image.Image", *, lossless: bool, quality: int = 76) -> tuple[str, bytes]:
     """A picture as a file: PNG without loss, else WebP, or JPEG where Pillow was built without WebP."""
     from PIL import features
 

@@ -6,11 +6,14 @@ a page with ten thousand suspects show each of them and stay a file that can be 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gwa_attrib.reporting.suspects.previews import encoded, reduced, uri_of
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 SIDES = (96, 64, 48, 32, 24, 16)
 """Pixels of the longer side that are tried, until all pictures fit."""
@@ -42,7 +45,7 @@ def held_side(count: int, room: int = ROOM) -> int:
     return min((side for side in SIDES if side >= largest), default=SIDES[0])
 
 
-def contact_sheets(pictures: Sequence[Any], room: int = ROOM) -> Sheets:
+def contact_sheets(pictures: "Sequence[PIL.Image.Image | None]", room: int = ROOM) -> Sheets:
     """Draw pictures on sheets, as large as all of them fit into `room` bytes.
 
     Args:
@@ -61,9 +64,10 @@ def contact_sheets(pictures: Sequence[Any], room: int = ROOM) -> Sheets:
     return Sheets(side, tuple(files), (*sizes, *([None] * (len(pictures) - len(shown)))))
 
 
-def _side(pictures: Sequence[Any], room: int) -> tuple[int, float]:
+def _side(pictures: "Sequence[PIL.Image.Image | None]", room: int) -> tuple[int, float]:
     """The largest side at which all fit, judged by a sheet of some of them; and the bytes of a picture on it."""
     present = [picture for picture in pictures if picture is not None]
+    # Evenly over the ranking: neighbours in it look alike, and would misjudge the others.
     some = [present[i] for i in np.unique(np.linspace(0, len(present) - 1, PER_SHEET).astype(int)).tolist()]
     largest = max(max(picture.size) for picture in present)
     # Small ones as they are, rather than made smaller to the next of the sizes.
@@ -76,11 +80,11 @@ def _side(pictures: Sequence[Any], room: int) -> tuple[int, float]:
     return side, each
 
 
-def _reduced(picture: Any, side: int) -> Any:
+def _reduced(picture: "PIL.Image.Image | None", side: int) -> "PIL.Image.Image | None":
     return None if picture is None else reduced(picture, side)
 
 
-def _sheet(cells: Sequence[Any], side: int) -> Any:
+def _sheet(cells: "Sequence[PIL.Image.Image | None]", side: int) -> "PIL.Image.Image":
     from PIL import Image
 
     rows = -(-len(cells) // ACROSS)

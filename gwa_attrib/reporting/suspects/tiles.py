@@ -1,14 +1,26 @@
 """Samples shown one by one outside the gallery: what they look like, their label and a number."""
 
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from gwa_attrib.reporting.context import Context
+from gwa_attrib.reporting.suspects.previews import Preview
 from gwa_attrib.reporting.wording import shortened, visible
 
 
-def tile(context: Context, row: int, value: str, note: str) -> dict[str, Any]:
+class Tile(TypedDict):
+    """The values of a tile, for the template."""
+
+    id: int
+    key: str
+    given: str
+    preview: Preview
+    value: str
+    note: str
+
+
+def tile(context: Context, row: int, value: str, note: str) -> Tile:
     """Values for the tile of the sample in this row of the run's samples."""
     run = context.run
     sample = run.samples.iloc[row]
@@ -24,7 +36,7 @@ def tile(context: Context, row: int, value: str, note: str) -> dict[str, Any]:
     }
 
 
-def wide(tiles: list[dict[str, Any]]) -> bool:
+def wide(tiles: list[Tile]) -> bool:
     """Tell whether the tiles need room for texts or values."""
     return any(of["preview"].text is not None or of["preview"].values for of in tiles)
 
