@@ -8,8 +8,8 @@ def main() -> None:
     """Import the command line and run it."""
     # Until the verbs are there nothing can be lost and nothing said: the system's own way to end is the quiet one.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from gwa_attrib.cli import INTERRUPTED
     from gwa_attrib.cli import main as run
+    from gwa_attrib.cli.failure import INTERRUPTED
 
     try:
         signal.signal(signal.SIGINT, before)

@@ -4,8 +4,8 @@ from gwa_attrib.cleaning.cleaned import Cleaned, CleanedDataset, clean
 from gwa_attrib.cleaning.cleaned_copy import apply, as_decisions
 from gwa_attrib.cleaning.decisions import Decisions, decide
 from gwa_attrib.cleaning.decisions_file import read_decisions
+from gwa_attrib.cleaning.gain import verify
 from gwa_attrib.cleaning.trusted import harmful
-from gwa_attrib.cleaning.verifying import verify
 from gwa_attrib.evaluation.verification import Verification
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Mathematics as functions of tensors: no state, no hooks, no files."""
 
 from gwa_attrib.functional.alignment import HeadGradient, head_alignment, head_gradient, linear_deviation
-from gwa_attrib.functional.central_moments import Moments, gwa, moments
+from gwa_attrib.functional.gwa_moments import Moments, gwa, moments
 from gwa_attrib.functional.observation import Observation, cross_entropy, el2n, margin, observe
 from gwa_attrib.functional.targets import residual, target_distribution
 from gwa_attrib.functional.trajectory import (

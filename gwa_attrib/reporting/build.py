@@ -10,10 +10,13 @@ from gwa_attrib.files.whole import write_text
 from gwa_attrib.reporting.context import read_context
 from gwa_attrib.reporting.page import render
 from gwa_attrib.reporting.sections import BACKGROUND, SECTIONS
-from gwa_attrib.reporting.source_data import data_for, left_out, refuse_poorer, tokenizer_for, truth_of
+from gwa_attrib.reporting.source_data import data_for, left_out, tokenizer_for, truth_of
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 from gwa_attrib.store.tables import no_epoch
+
+SHOWS_SAMPLES = '<meta name="gwa-attrib-shows" content="samples">'
+"""In the head of a report that shows pictures, texts or values."""
 
 
 def build_page(
@@ -51,3 +54,20 @@ def build_page(
     refuse_poorer(target, page, run, about)
     write_text(target, page)
     return target
+
+
+def refuse_poorer(target: Path, page: str, run: Run, notes: list[str]) -> None:
+    """Refuse to replace a report of this run that shows samples by one that cannot.
+
+    Raises:
+        InputError: that is what would happen.
+    """
+    if SHOWS_SAMPLES in page or not target.is_file():
+        return
+    there = target.read_text(encoding="utf-8", errors="replace")
+    if SHOWS_SAMPLES in there and run.run_id in there:
+        raise InputError(
+            expected="the samples of the run, to show them as the report that is there does",
+            found=f"no data. {' '.join(notes)}".strip() + f" {target} would lose its pictures, texts and values",
+            todo="Pass data= to gwa.report, or name another file (--out).",
+        )

@@ -1,22 +1,18 @@
 """Data that a report needs besides the recording, found again: the data of an audit, its truth, what it left out."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from gwa_attrib.datasets.again import check_same_samples, read_again
 from gwa_attrib.datasets.flip import BEFORE_FLIP
 from gwa_attrib.datasets.labeled import sentences
-from gwa_attrib.errors import InputError, MissingDependencyError, RunFormatError
+from gwa_attrib.errors import MissingDependencyError, RunFormatError
 from gwa_attrib.evaluation import score_against, verified_labels
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run
 from gwa_attrib.store.kept import kept_tokenizer
 from gwa_attrib.store.run_json import AuditNotes
-
-SHOWS_SAMPLES = '<meta name="gwa-attrib-shows" content="samples">'
-"""In the head of a report that shows pictures, texts or values."""
 
 
 def data_for(run: Run, given: object, scores: Scores) -> tuple[object, list[str]]:
@@ -76,20 +72,3 @@ def left_out(run: Run) -> list[str]:
     if damaged is None:
         return [f"{len(texts)} files were left out; the first: {texts[0]}."]
     return sentences(texts[:damaged], texts[damaged:], "run.json, under config.skipped")
-
-
-def refuse_poorer(target: Path, page: str, run: Run, notes: list[str]) -> None:
-    """Refuse to replace a report of this run that shows samples by one that cannot.
-
-    Raises:
-        InputError: that is what would happen.
-    """
-    if SHOWS_SAMPLES in page or not target.is_file():
-        return
-    there = target.read_text(encoding="utf-8", errors="replace")
-    if SHOWS_SAMPLES in there and run.run_id in there:
-        raise InputError(
-            expected="the samples of the run, to show them as the report that is there does",
-            found=f"no data. {' '.join(notes)}".strip() + f" {target} would lose its pictures, texts and values",
-            todo="Pass data= to gwa.report, or name another file (--out).",
-        )

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
 import pandas as pd
 from torch import Tensor, nn
 
 from gwa_attrib.errors import InputError, StepOrderError
 from gwa_attrib.stopping.choice import Choice, Mode, Setting
-from gwa_attrib.stopping.epoch_rules import chosen_rule, stopping_rules
 from gwa_attrib.stopping.history import History
+from gwa_attrib.stopping.stop_rules import chosen_rule, stopping_rules
 from gwa_attrib.store.run import open_run
 
 
@@ -23,6 +23,13 @@ class Recording(Protocol):
     def path(self) -> Path: ...
 
     def epochs(self) -> pd.DataFrame: ...
+
+
+class KeptWeights(TypedDict, total=False):
+    """The part of a checkpoint that a stopping rule needs."""
+
+    weights: dict[int, dict[str, object]]
+    """State dicts, by epoch."""
 
 
 class EarlyStopping:
@@ -68,7 +75,7 @@ class EarlyStopping:
         self._rule = None if rule is None else stopping_rules[rule].name
         self._setting = Setting(mode, epochs, patience, metric)
         self._model = recorder.model if model is None else model
-        self._states: dict[int, dict[str, Any]] = {}
+        self._states: dict[int, dict[str, object]] = {}
         self._choice: Choice | None = None
 
     @property
@@ -92,7 +99,7 @@ class EarlyStopping:
         return self.choice.epoch
 
     @property
-    def best_state(self) -> Mapping[str, Any]:
+    def best_state(self) -> Mapping[str, object]:
         """The model's `state_dict` at the end of the best epoch, on the CPU.
 
         Raises:
@@ -140,11 +147,11 @@ class EarlyStopping:
         """Numbers of the epochs whose weights are kept."""
         return tuple(self._states)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> KeptWeights:
         """The weights that are kept, by epoch: for a checkpoint of the training."""
         return {"weights": dict(self._states)}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: KeptWeights) -> None:
         """Go on from a checkpoint, with a recorder that does (``gwa.record(..., resume=True)``)."""
         self._states = dict(state["weights"])
         if len(self._recorder.epochs()):
@@ -156,6 +163,6 @@ class EarlyStopping:
         return self.best_epoch
 
 
-def _kept(value: Any) -> Any:
+def _kept(value: object) -> object:
     # A copy also of what is on the CPU already: the optimizer goes on changing it in place.
     return value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else value

@@ -12,7 +12,7 @@ import torch
 
 from gwa_attrib.errors import RunFormatError
 from gwa_attrib.files.places import Place
-from gwa_attrib.functional.central_moments import Moments, moments
+from gwa_attrib.functional.gwa_moments import Moments, moments
 
 Row = Mapping[str, Any]
 
@@ -82,7 +82,7 @@ def sums_of(
     seconds: float,
     agreeing: int | None = None,
     seen: int | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Sum up the observations that one process made in an epoch, in numbers that add up over processes.
 
     Args:
@@ -107,7 +107,7 @@ def sums_of(
     }
 
 
-def epoch_row(epoch: int, rank: int, sums: Row, metrics: Mapping[str, float], probe: Row | None) -> dict[str, Any]:
+def epoch_row(epoch: int, rank: int, sums: Row, metrics: Mapping[str, float], probe: Row | None) -> dict[str, object]:
     """Make the row that one process writes."""
     return {
         "epoch": epoch,
@@ -165,7 +165,7 @@ COLUMNS = (*(name for name in EpochSummary.__dataclass_fields__ if name != "prob
 """Columns of `Run.epochs()` that are not metrics of the user."""
 
 
-def flat(summary: EpochSummary) -> dict[str, Any]:
+def flat(summary: EpochSummary) -> dict[str, object]:
     """The summary as a row of a table; of the probe with ``probe_`` before the names, if there was one."""
     row = {name: value for name, value in vars(summary).items() if name != "probe"}
     if summary.probe is not None:

@@ -2,7 +2,7 @@
 
 from gwa_attrib.analyses.epoch_weights import POWER
 from gwa_attrib.analyses.mislabeled import SURE
-from gwa_attrib.functional.central_moments import RELIABLE_ABOVE
+from gwa_attrib.functional.gwa_moments import RELIABLE_ABOVE
 from gwa_attrib.reporting.context import Context
 from gwa_attrib.reporting.section import Section
 from gwa_attrib.reporting.wording import number, visible
