@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from gwa_attrib.errors import UnknownNameError
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Entry:
     """One registered function and what is known about it."""
 
     name: str
-    function: Callable[..., Any]
+    function: Callable[..., object]
     source: str
     """Paper or package that defines it."""
     suspect: Literal["low", "high"] | None = None
@@ -34,7 +34,7 @@ class Entry:
         """First line of the function's docstring."""
         return (self.function.__doc__ or "").strip().partition("\n")[0]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         return self.function(*args, **kwargs)
 
 

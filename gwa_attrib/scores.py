@@ -96,7 +96,7 @@ class Scores:
         return pd.DataFrame({**self.columns, self.method: self.values, "rank": self.ranks()}, index=index)
 
     def _repr_html_(self) -> str:
-        facts: dict[str, Any] = {"samples": len(self), self.suspect: "is suspicious"}
+        facts: dict[str, object] = {"samples": len(self), self.suspect: "is suspicious"}
         ids, of = pd.Index(self.sample_ids, name="sample_id"), len(self)
         if self.values.ndim == 2:
             facts["queries"] = self.values.shape[1]

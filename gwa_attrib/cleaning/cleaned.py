@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from gwa_attrib.cleaning.decisions import Decisions
 from gwa_attrib.datasets.messages import listed, shown
 from gwa_attrib.errors import InputError
 from gwa_attrib.store import Run
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ class Cleaned:
         """
         return CleanedDataset(dataset, self)
 
-    def to_huggingface(self, dataset: Any, label_column: str | None = None) -> Any:
+    def to_huggingface(self, dataset: "datasets.Dataset", label_column: str | None = None) -> "datasets.Dataset":
         """A ``datasets.Dataset`` with the samples that are left, and their labels in `label_column`.
 
         Args:
@@ -116,7 +119,7 @@ LABELS = ("labels", "label")
 """Names of the label in an item or a table of Hugging Face, the one that its Trainer wants first."""
 
 
-def _place_of_label(item: Any) -> Any:
+def _place_of_label(item: object) -> int | str:
     """Find where an item holds its label: 1 in ``(x, y, ...)``, a name in a dict."""
     if isinstance(item, tuple | list) and len(item) >= 2:
         return 1
@@ -172,7 +175,7 @@ def clean(run: Run, decisions: Decisions) -> Cleaned:
     return Cleaned(run.sample_ids[left], labels[left], given[left], run.class_names, len(left))
 
 
-def _cleaned_huggingface(cleaned: Cleaned, dataset: Any, named: str | None) -> Any:
+def _cleaned_huggingface(cleaned: Cleaned, dataset: "datasets.Dataset", named: str | None) -> "datasets.Dataset":
     """Select the rows that are left, with their labels; see `Cleaned.to_huggingface`."""
     label_column = next((name for name in LABELS if name in dataset.column_names), "label") if named is None else named
     if label_column not in dataset.column_names:
@@ -196,10 +199,10 @@ def _cleaned_huggingface(cleaned: Cleaned, dataset: Any, named: str | None) -> A
     return left.remove_columns(label_column).add_column(label_column, labels, feature=feature)
 
 
-def _as_written(labels: list[Any], cleaned: Cleaned, label_column: str) -> list[Any]:
+def _as_written(labels: list[int | str], cleaned: Cleaned, label_column: str) -> list[int] | list[str]:
     """Find how each class is written in the column: by its number, its name, or a number that is its name."""
     names = cleaned.class_names
-    forms: list[list[Any]] = [list(range(len(names))), list(names)]
+    forms: list[list[int] | list[str]] = [list(range(len(names))), list(names)]
     if all(name.isdecimal() for name in names):
         forms.append([int(name) for name in names])
     seen = np.flatnonzero(cleaned.given >= 0)

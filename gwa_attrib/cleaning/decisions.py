@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -140,8 +140,8 @@ def decisions_of(
     rows: Int[np.ndarray, " decided"],
     actions: tuple[str, ...],
     labels: Int[np.ndarray, " decided"],
-    label_score: Any = "",
-    note: Any = "",
+    label_score: object = "",
+    note: object = "",
 ) -> Decisions:
     """Make the decisions about the samples in these rows of ``run.samples``."""
     samples = run.samples.iloc[rows]

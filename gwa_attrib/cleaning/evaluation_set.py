@@ -1,7 +1,7 @@
 """The samples that are asked whether cleaning helped: of a test set, or held out of every training."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from gwa_attrib.evaluation import held_out, verified_labels
 from gwa_attrib.store import Run
 from gwa_attrib.store.kept import kept_embeddings
 from gwa_attrib.store.run_json import AuditNotes
-from gwa_attrib.value_types import Floats32
+from gwa_attrib.value_types import Array, Floats32
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,8 @@ def _layout(data: LabeledData) -> str:
     return f"{data.kind} {list(data.inputs.shape[1:])}"
 
 
-def _joined(one: Any, other: Any) -> Any:
-    if isinstance(one, pd.DataFrame):
+def _joined(one: Array | pd.DataFrame, other: Array | pd.DataFrame) -> Array | pd.DataFrame:
+    if isinstance(one, pd.DataFrame) and isinstance(other, pd.DataFrame):
         return pd.concat([one, other], ignore_index=True)
     return np.concatenate([one, other])
 

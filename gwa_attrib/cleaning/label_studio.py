@@ -4,15 +4,24 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
+from jaxtyping import Int
 
 from gwa_attrib.cleaning.decisions import Decisions, decisions_of
 from gwa_attrib.datasets.messages import listed, shown
 from gwa_attrib.errors import InputError
 from gwa_attrib.exporting.label_studio import CONTROL, DROP, choice_texts
 from gwa_attrib.store import Run
+from gwa_attrib.value_types import Json
+
+
+class Task(TypedDict):
+    """A task of Label Studio's export, as far as it is read."""
+
+    data: dict[str, Any]
+    annotations: NotRequired[list[dict[str, Json]]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ def read_label_studio(path: Path, run: Run) -> Decisions:
     return _decisions(run, np.array(sorted(row[sample_id] for sample_id in found)), found, path)
 
 
-def _decisions(run: Run, rows: Any, found: Mapping[int, Answer], path: Path) -> Decisions:
+def _decisions(run: Run, rows: Int[np.ndarray, " row"], found: Mapping[int, Answer], path: Path) -> Decisions:
     answers = [found[sample_id] for sample_id in run.sample_ids[rows].tolist()]
     number = {DROP: -1, **{text: i for i, text in enumerate(choice_texts(run.class_names))}}
     unknown = sorted({answer.choice for answer in answers} - set(number))
@@ -73,7 +82,7 @@ def _decisions(run: Run, rows: Any, found: Mapping[int, Answer], path: Path) -> 
     return decisions_of(run, rows, actions, labels, score, note)
 
 
-def _tasks(path: Path) -> list[Any]:
+def _tasks(path: Path) -> list[Task]:
     try:
         tasks = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
@@ -86,13 +95,13 @@ def _tasks(path: Path) -> list[Any]:
     return tasks
 
 
-def _of_this_run(task: Mapping[str, Any], run: Run, path: Path) -> dict[str, Any]:
+def _of_this_run(task: Task, run: Run, path: Path) -> dict[str, Any]:
     """The task's data.
 
     Raises:
         InputError: it was not exported from this run.
     """
-    data: dict[str, Any] = task["data"]
+    data = task["data"]
     if "run_id" not in data or "sample_id" not in data:
         raise _wrong(
             path, "tasks with run_id and sample_id in their data", f"{listed(data)}",
@@ -107,7 +116,7 @@ def _of_this_run(task: Mapping[str, Any], run: Run, path: Path) -> dict[str, Any
     return data
 
 
-def _answer(task: Mapping[str, Any], data: Mapping[str, Any], path: Path) -> Answer | None:
+def _answer(task: Task, data: Mapping[str, Json], path: Path) -> Answer | None:
     """The choice of the annotators; None if there is none."""
     chosen = [(annotation, choice) for annotation in task.get("annotations", []) for choice in _choices(annotation)]
     truth = [(annotation, choice) for annotation, choice in chosen if annotation.get("ground_truth")]
@@ -122,7 +131,7 @@ def _answer(task: Mapping[str, Any], data: Mapping[str, Any], path: Path) -> Ans
     return Answer(choice, number, f"Label Studio, annotation {annotation.get('id', '')}".removesuffix(" annotation "))
 
 
-def _choices(annotation: Any) -> Iterator[str]:
+def _choices(annotation: object) -> Iterator[str]:
     if not isinstance(annotation, dict) or annotation.get("was_cancelled"):
         return
     for region in annotation.get("result") or []:
@@ -130,7 +139,7 @@ def _choices(annotation: Any) -> Iterator[str]:
             yield from (str(choice) for choice in region["value"].get("choices", []))
 
 
-def _disagree(path: Path, sample_id: Any, choices: set[str]) -> InputError:
+def _disagree(path: Path, sample_id: object, choices: set[str]) -> InputError:
     return _wrong(
         path, "one label per sample", f"{listed(sorted(choices))} for sample {shown(sample_id)}",
         "Settle it in Label Studio: mark one annotation as ground truth, or delete the others.",

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +29,7 @@ class Retrained:
     right: Mapping[str, Float[np.ndarray, "seed asked"]]
     """1.0 or 0.0, by way to train: "as it is", "decisions", "random removal"."""
     asking: Examination
-    facts: Mapping[str, Any]
+    facts: Mapping[str, object]
     """See `Verification`."""
 
 

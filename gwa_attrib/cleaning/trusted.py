@@ -1,7 +1,6 @@
 """Harmful samples, where some labels can be trusted: what hurts them, beside what speaks against a sample by itself."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +48,7 @@ def harmful(run: Run | str | Path, trusted: str | Path, *, method: str = "influe
         )
     train = (asking.inputs[: len(model.labels)], model.labels)
     query = (asking.inputs[len(model.labels) :], torch.from_numpy(asking.answers))
-    helped: Any = attribute(model.model, F.cross_entropy, train, query, method, layers=layers).values
+    helped = attribute(model.model, F.cross_entropy, train, query, method, layers=layers).values
     harm = -np.asarray(helped, dtype=np.float64).mean(axis=1)
     size = float(np.abs(harm).mean())
     return Scores(

@@ -5,7 +5,6 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -28,7 +27,7 @@ def interrupted_with(lines: Callable[[], Sequence[str]]) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def run_id_in(folder: Path) -> Any:
+def run_id_in(folder: Path) -> object:
     """Read the id of the run in a folder; None if there is none."""
     try:  # without the store, whose import would be a moment that no message covers
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))["run_id"]
@@ -36,7 +35,7 @@ def run_id_in(folder: Path) -> Any:
         return None
 
 
-def left_of_audit(folder: Path, before: Any) -> list[str]:
+def left_of_audit(folder: Path, before: object) -> list[str]:
     """Describe what an audit that was cut off has left in its folder.
 
     Args:

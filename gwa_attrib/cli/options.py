@@ -5,18 +5,20 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import typer
 
 from gwa_attrib.display.text import printable
 
+T = TypeVar("T", str, Path, None)
 _FAR = re.compile("[^\x20-\x7e]")
 _HOME = re.compile(r"((?:[a-z0-9-]+:)?)(~.*)", re.DOTALL)
 
 
-def at_home(value: Any) -> Any:
+def at_home(value: T) -> T:
     """A path with ``~`` spelt out, as a shell does where it stands alone: also ``--out=~/run`` and ``csv:~/table``."""
     match = _HOME.fullmatch(str(value)) if value is not None else None
     return value if match is None else type(value)(match[1] + os.path.expanduser(match[2]))  # noqa: PTH111
@@ -41,7 +43,7 @@ def tell(*lines: object) -> None:
     print("\n".join(printable(str(line)) for line in lines), file=sys.stderr, flush=True)
 
 
-def print_json(value: dict[str, Any]) -> None:
+def print_json(value: Mapping[str, object]) -> None:
     """One line that any program can read, and that does nothing to a terminal."""
     print(_FAR.sub(_escaped, json.dumps(value, ensure_ascii=False, allow_nan=False)))
 

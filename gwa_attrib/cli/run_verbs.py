@@ -67,10 +67,10 @@ def inspect(run: RunFolder, as_json: AsJson = False) -> None:
     if as_json:
         print_json(facts)
         return
-    sizes = facts.pop("bytes_of_column")
     for name, value in facts.items():
-        say(f"{name.replace('_', ' '):22} {value}")
-    for name, size in sizes.items():
+        if name != "bytes_of_column":
+            say(f"{name.replace('_', ' '):22} {value}")
+    for name, size in facts["bytes_of_column"].items():
         say(f"  {name:20} {size:>14,} bytes")
 
 

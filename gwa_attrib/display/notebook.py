@@ -8,7 +8,6 @@ import html
 import math
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,7 @@ LEFT, RIGHT = ' style="text-align: left"', ' style="text-align: right"'
 
 def small_html(
     title: str,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     table: pd.DataFrame | None = None,
     *,
     of: int | None = None,

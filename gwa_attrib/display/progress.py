@@ -7,7 +7,10 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tqdm.auto import tqdm
 
 TIME_LEFT = "{desc}: {percentage:3.0f}%|{bar}| {remaining} left{postfix}"
 """A bar for work that is best described by when it ends."""
@@ -47,7 +50,9 @@ def silence(wanted: bool = True) -> Iterator[None]:
         _line.silent = before
 
 
-def bar(things: Iterable[Any] | None = None, what: str = "", *, total: int | None = None, **options: Any) -> Any:
+def bar(
+    things: Iterable[object] | None = None, what: str = "", *, total: int | None = None, **options: object
+) -> "tqdm":
     """A tqdm bar on the one line. Inside another bar it is none, and a stage makes room for it.
 
     Args:

@@ -43,7 +43,7 @@ def export(
     out: str | Path | None = None,
     *,
     k: int | None = None,
-    data: Any = None,
+    data: object = None,
     scores: Scores | None = None,
     url_prefix: str | None = None,
 ) -> Exported:

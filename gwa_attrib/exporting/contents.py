@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -17,6 +17,9 @@ from gwa_attrib.errors import InputError
 
 COLUMNS = 100
 """Columns of a row that are exported; the rest of a wider one is counted."""
+if TYPE_CHECKING:
+    import PIL.Image
+
 Kind = Literal["image", "text", "table"]
 
 
@@ -47,7 +50,7 @@ class Contents:
         return os.fsencode(self.files[sample_id].relative_to(self.root).as_posix())
 
 
-def contents_of(data: Any, sample_ids: Sequence[int], *, tokenizer: Any = None) -> Contents:
+def contents_of(data: object, sample_ids: Sequence[int], *, tokenizer: object = None) -> Contents:
     """The contents of these samples.
 
     Args:
@@ -111,13 +114,13 @@ def _kind(content: Content, sample_id: int) -> Kind:
     )
 
 
-def _exported(content: Content) -> Any:
+def _exported(content: Content) -> "PIL.Image.Image | str | dict[str, str]":
     if content.picture is not None:
         return content.picture
     return plain(content.text) if content.text is not None else _row(content.values or {})
 
 
-def _row(values: Mapping[Any, Any]) -> dict[str, str]:
+def _row(values: Mapping[str, Any]) -> dict[str, str]:
     texts = {plain(str(name)): "" if pd.isna(value) else plain(str(value)) for name, value in values.items()}
     more = len(texts) - COLUMNS
     return texts if more <= 0 else {**dict(list(texts.items())[:COLUMNS]), "…": f"{more} more columns"}

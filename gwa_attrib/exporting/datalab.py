@@ -10,7 +10,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,13 @@ from gwa_attrib.files.whole import whole_folder
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
 
+if TYPE_CHECKING:
+    from cleanlab import Datalab
+
 ISSUE, EXTRA = "gwa", "datalab"
 
 
-def datalab_issue(scores: Scores | Run | str | Path) -> dict[str, Any]:
+def datalab_issue(scores: Scores | Run | str | Path) -> dict[str, Scores]:
     """Scores as `find_issues` of a Datalab takes them, which from then on knows the issue type "gwa".
 
     Args:
@@ -74,12 +77,12 @@ def _issue_manager() -> type:
         issue_name = ISSUE
         verbosity_levels = {0: [], 1: ["predicted_label"], 2: ["given_label"], 3: ["estimated_errors"]}  # noqa: RUF012
 
-        def __init__(self, datalab: Any, scores: Scores | None = None, **_: Any) -> None:
+        def __init__(self, datalab: "Datalab", scores: Scores | None = None, **_: object) -> None:
             """Datalab prints errors of `find_issues` and goes on; what is wrong is refused here, where they stop it."""
             super().__init__(datalab)
             self._scores = _checked(scores, datalab)
 
-        def find_issues(self, **_: Any) -> None:
+        def find_issues(self, **_: object) -> None:
             columns = self._scores.columns
             score = np.asarray(columns["label_score"])
             flags = np.asarray(columns["is_label_issue"], dtype=bool)
@@ -87,7 +90,7 @@ def _issue_manager() -> type:
             self.summary = self.make_summary(score=float(np.nanmean(score)))
             self.info = self.collect_info()
 
-        def collect_info(self) -> dict[str, Any]:
+        def collect_info(self) -> dict[str, object]:
             columns = self._scores.columns
             return {
                 "given_label": names_in(columns["given_label"]),
@@ -101,7 +104,7 @@ def _issue_manager() -> type:
     return GwaIssueManager
 
 
-def _checked(scores: Scores | None, datalab: Any) -> Scores:
+def _checked(scores: Scores | None, datalab: "Datalab") -> Scores:
     """Scores of the data that Datalab looks at.
 
     Raises:
@@ -124,7 +127,7 @@ def _checked(scores: Scores | None, datalab: Any) -> Scores:
     return scores
 
 
-def _check_labels(scores: Scores, datalab: Any, todo: str) -> None:
+def _check_labels(scores: Scores, datalab: "Datalab", todo: str) -> None:
     """The labels of the data are the given ones: by name, or by number of an integer column."""
     given = np.array(names_in(scores.columns["given_label"]), dtype=object)
     seen = np.flatnonzero([name is not None for name in given])

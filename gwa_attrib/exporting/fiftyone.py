@@ -45,7 +45,7 @@ def to_fiftyone(request: Request) -> Exported:
     return Exported(request.to, path, len(rows))
 
 
-def fiftyone_samples(frame: pd.DataFrame, files: dict[int, str]) -> list[dict[str, Any]]:
+def fiftyone_samples(frame: pd.DataFrame, files: dict[int, str]) -> list[dict[str, object]]:
     """Make a plain object of each sample, as ``fiftyone.Sample.from_dict`` takes it.
 
     Args:
@@ -75,7 +75,7 @@ def _name(label: Any) -> str | None:
     return None if pd.isna(label) else plain(str(label))
 
 
-def _classification(label: str | None, confidence: float | None) -> dict[str, Any] | None:
+def _classification(label: str | None, confidence: float | None) -> dict[str, str | float] | None:
     if label is None:
         return None
     return {"_cls": "Classification", "label": label, **({} if confidence is None else {"confidence": confidence})}
@@ -92,5 +92,5 @@ def _files(contents: Contents, frame: pd.DataFrame, folder: Path) -> dict[int, s
     return names
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1, allow_nan=False), encoding="utf-8")

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,10 @@ from gwa_attrib.exporting.request import Request, check_columns, names_in
 from gwa_attrib.files.whole import whole_folder
 from gwa_attrib.scores import Scores
 from gwa_attrib.store import Run, open_run
+from gwa_attrib.value_types import Array
+
+if TYPE_CHECKING:
+    import datasets
 
 Keep = Literal["all", "suspects", "rest"]
 COLUMNS = ("sample_id", "label_score", "is_label_issue", "predicted_label", "rank")
@@ -26,13 +31,13 @@ EXTRA = "hf"
 
 
 def with_scores(
-    dataset: Any,
+    dataset: "datasets.Dataset",
     scores: Scores | Run | str | Path,
     *,
     label_column: str = "label",
     keep: Keep = "all",
     k: int | None = None,
-) -> Any:
+) -> "datasets.Dataset":
     """The ``datasets.Dataset`` that a run was trained on, with columns added: `COLUMNS`.
 
     Args:
@@ -56,7 +61,7 @@ def with_scores(
     names = sorted({name for name in (*given, *predicted) if name is not None})
     feature = dataset.features[label_column]
     written = _written(dataset[label_column][:], given, names, feature, label_column)
-    columns: dict[str, Any] = {
+    columns: dict[str, Array] = {
         "sample_id": found.sample_ids,
         "label_score": np.asarray(found.columns["label_score"]),
         "is_label_issue": np.asarray(found.columns["is_label_issue"], dtype=bool),
@@ -69,7 +74,7 @@ def with_scores(
     return dataset if keep == "all" and k is None else dataset.select(_rows(found, keep, k))
 
 
-def _check_dataset(dataset: Any, scores: Scores, label_column: str) -> None:
+def _check_dataset(dataset: "datasets.Dataset", scores: Scores, label_column: str) -> None:
     datasets = needed("datasets", EXTRA)
     if isinstance(dataset, datasets.IterableDataset | datasets.IterableDatasetDict):
         raise InputError(
@@ -119,13 +124,15 @@ def _rows(scores: Scores, keep: Keep, k: int | None) -> Int[np.ndarray, " row"]:
     return rows
 
 
-def _written(labels: list[Any], given: Any, names: Sequence[str], feature: Any, label_column: str) -> dict[str, Any]:
+def _written(
+    labels: list[int | str], given: list[str | None], names: Sequence[str], feature: object, label_column: str
+) -> dict[str, int | str]:
     """Find how the column writes each class; a class that no sample carries, as its feature says or as its name.
 
     Raises:
         InputError: the column does not say what the run was trained on.
     """
-    written: dict[str, Any] = {}
+    written: dict[str, int | str] = {}
     for row, (label, name) in enumerate(zip(labels, given, strict=True)):
         if name is not None and written.setdefault(name, label) != label:
             raise _other_labels(label_column, f"{shown(label)} in row {row} for class {shown(name)}, which is "
@@ -167,7 +174,7 @@ def to_huggingface(request: Request) -> Exported:
     return Exported(request.to, path, len(rows))
 
 
-def _dataset(request: Request, data: LabeledData) -> Any:
+def _dataset(request: Request, data: LabeledData) -> "datasets.Dataset":
     """Make a data set with columns image, text or those of the table; label and key."""
     import datasets
 
@@ -175,7 +182,7 @@ def _dataset(request: Request, data: LabeledData) -> Any:
     contents = contents_of(data, ids)
     label = datasets.ClassLabel(names=list(request.run.class_names))
     labels = [int(number) for number in request.run.labels]
-    known: dict[str, Any] = {"label": labels, "key": [str(key) for key in request.run.samples["key"]]}
+    known: dict[str, list[int] | list[str]] = {"label": labels, "key": [str(key) for key in request.run.samples["key"]]}
     if isinstance(data.inputs, pd.DataFrame):
         taken = {*known, *COLUMNS}
         inputs = data.inputs.rename(columns=lambda name: f"input_{name}" if name in taken else str(name))
@@ -185,19 +192,19 @@ def _dataset(request: Request, data: LabeledData) -> Any:
         return datasets.Dataset.from_dict({"text": [contents.read(i) for i in ids], **known}).cast_column(
             "label", label
         )
-    images: list[Any] = [
+    images: list[str | dict[str, bytes | None]] = [
         str(contents.files[i]) if contents.files else {"bytes": contents.png(i), "path": None} for i in ids
     ]
     features = datasets.Features({"image": datasets.Image(), "label": label, "key": datasets.Value("string")})
     return datasets.Dataset.from_dict({"image": images, **known}, features=features)
 
 
-def _plain_column(column: Any) -> list[Any]:
+def _plain_column(column: pd.Series) -> list[object]:
     return [None if pd.isna(value) else value for value in column.tolist()]
 
 
 @contextmanager
-def _without_bars(datasets: Any) -> Iterator[None]:
+def _without_bars(datasets: ModuleType) -> Iterator[None]:
     """Hide the progress bars of datasets, which show where there is no terminal, too."""
     shown_before = datasets.utils.logging.is_progress_bar_enabled()
     datasets.disable_progress_bars()

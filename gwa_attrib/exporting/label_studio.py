@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -106,11 +105,11 @@ def labeling_config(kind: Kind, class_names: tuple[str, ...]) -> str:
     return ElementTree.tostring(view, encoding="unicode") + "\n"
 
 
-def _tasks(request: Request, frame: pd.DataFrame, show: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
+def _tasks(request: Request, frame: pd.DataFrame, show: Callable[[int], dict[str, object]]) -> list[dict[str, object]]:
     names = request.run.class_names
     text = dict(zip(names, choice_texts(names), strict=True))
     model = f"gwa_attrib {__version__} {request.scores.method} {request.run.info['run_id']}"
-    tasks = []
+    tasks: list[dict[str, object]] = []
     for sample_id, facts in frame.iterrows():
         given, proposed, score = facts["given_label"], facts["predicted_label"], float(facts["label_score"])
         meta = {
@@ -127,12 +126,12 @@ def _tasks(request: Request, frame: pd.DataFrame, show: Callable[[int], dict[str
     return tasks
 
 
-def _prediction(choice: str, score: float, model: str) -> dict[str, Any]:
+def _prediction(choice: str, score: float, model: str) -> dict[str, object]:
     region = {"from_name": CONTROL, "to_name": OBJECT, "type": "choices", "value": {"choices": [choice]}}
     return {"model_version": model, "score": score, "result": [region]}
 
 
-def _shown_as(request: Request, contents: Contents) -> Callable[[int], dict[str, Any]]:
+def _shown_as(request: Request, contents: Contents) -> Callable[[int], dict[str, object]]:
     """The part of a task that shows the sample."""
     if contents.kind != "image":
         return lambda i: {contents.kind: contents.read(i)}

@@ -1,6 +1,6 @@
 """The request to an export: a run, its scores, its data, which samples, and where to."""
 
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,13 +29,13 @@ class Request:
     scores: Scores
     out: Path | None
     k: int | None
-    given_data: Any
+    given_data: object
     url_prefix: str | None
     notes: list[str] = field(default_factory=list)
     """Sentences about things that could not be checked, so far."""
 
     @cached_property
-    def data(self) -> Any:
+    def data(self) -> object:
         """`LabeledData`, or any data set whose item i is sample i.
 
         Raises:
@@ -94,7 +94,7 @@ def checked_request(
     to: str,
     out: str | Path | None,
     k: int | None,
-    data: Any,
+    data: object,
     scores: Scores | None,
     url_prefix: str | None,
 ) -> Request:
@@ -121,7 +121,7 @@ def checked_request(
     return Request(opened, to, found, None if out is None else local(out, "the export"), k, data, url_prefix)
 
 
-def names_in(column: Any) -> list[str | None]:
+def names_in(column: Iterable[Any]) -> list[str | None]:
     """The class names of a column of scores; None where there is none."""
     return [None if pd.isna(name) else str(name) for name in column]
 

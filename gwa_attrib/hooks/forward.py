@@ -17,13 +17,13 @@ Targets = Callable[[Any], Tensor]
 """Gives the targets of a batch: class indices ``[sample]`` or distributions ``[sample, class]``."""
 
 
-def forward_batch(model: nn.Module, batch: Any) -> Tensor:
+def forward_batch(model: nn.Module, batch: object) -> Tensor:
     """Run the model on a batch ``(inputs, targets)``, or on the rest of a dict with "labels", and return the targets.
 
     Raises:
         InputError: another kind of batch.
     """
-    labels: Any = batch.get("labels") if isinstance(batch, Mapping) else None
+    labels = batch.get("labels") if isinstance(batch, Mapping) else None
     if isinstance(batch, Mapping) and isinstance(labels, Tensor):
         model(**{name: value for name, value in batch.items() if name != "labels"})
         return labels
@@ -36,7 +36,7 @@ def forward_batch(model: nn.Module, batch: Any) -> Tensor:
     )
 
 
-def targets_of(batch: Any) -> Tensor:
+def targets_of(batch: object) -> Tensor:
     """Return the targets of a batch ``(inputs, targets)``, or of a dict with "labels".
 
     Raises:
@@ -50,13 +50,13 @@ def targets_of(batch: Any) -> Tensor:
     raise unknown_batch(batch, "Pass targets=, a function that gives the targets of a batch.")
 
 
-def unknown_batch(batch: Any, todo: str) -> InputError:
+def unknown_batch(batch: object, todo: str) -> InputError:
     """Return the error of a batch of another form than the usual two."""
     found = f"a dict with {', '.join(map(str, batch))}" if isinstance(batch, Mapping) else type(batch).__name__
     return InputError(expected="batches (inputs, targets), or dicts with 'labels'", found=found, todo=todo)
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
+def to_device(batch: object, device: torch.device) -> Any:
     """Return the batch with all its tensors on `device`; tuples, lists and dicts keep their form."""
     if isinstance(batch, Tensor):
         # From pinned memory the copy runs while the device still works on what it had.
@@ -100,7 +100,7 @@ def glimpses(head: nn.Linear) -> Iterator[list[Glimpse]]:
     """List every forward pass of `head` inside the block; the caller empties the list."""
     seen: list[Glimpse] = []
 
-    def went_forward(module: nn.Linear, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+    def went_forward(module: nn.Linear, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor) -> None:
         seen.append(Glimpse(module, args[0] if args else kwargs["input"], output))
 
     # The first of the hooks: in one of its own, which comes later, fully_shard gives the whole weight back.

@@ -29,7 +29,7 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 
-def batches(recorder: Recorder, loader: Any) -> Iterator[Any]:
+def batches(recorder: Recorder, loader: DataLoaderShard) -> Iterator[Any]:
     """Yield the batches of a loader out of ``accelerator.prepare``, unchanged, on their device.
 
     The ids of their samples travel with them to the next `recorder.step`. What accelerate knows of the loader (where
@@ -52,7 +52,7 @@ def batches(recorder: Recorder, loader: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _yielding_from(shard: DataLoaderShard, loader: DataLoader[Any]) -> Iterator[None]:
+def _yielding_from(shard: DataLoaderShard, loader: DataLoader[object]) -> Iterator[None]:
     own, shard.base_dataloader = shard.base_dataloader, loader
     try:
         yield

@@ -6,8 +6,12 @@ Trainer(callbacks=[recording, stopping]).fit(module, train_loader)
 """
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.files.places import place
@@ -16,6 +20,7 @@ from gwa_attrib.integrations.listener import Listener, Tap, logged
 from gwa_attrib.integrations.stopping_callback import Stopper, check_order
 from gwa_attrib.recording.begin import record
 from gwa_attrib.recording.recorder import Recorder
+from gwa_attrib.stopping.early_stopping import KeptWeights
 from gwa_attrib.store.run import open_run
 
 
@@ -39,8 +44,45 @@ if TYPE_CHECKING:
 
     class Callback:
         """The base class of Lightning's callbacks."""
+
+    class _Module(nn.Module):
+        """The part of a LightningModule that is used here."""
+
+        def log_dict(self, values: Mapping[str, float], *, on_step: bool, on_epoch: bool, sync_dist: bool) -> None: ...
 else:
     Callback = _callback()
+
+
+class _State(TypedDict, total=False):
+    """The part of a checkpoint that is ours; nothing before the recording has begun."""
+
+    run_id: str
+    epochs: int
+
+
+class _TrainerState(Protocol):
+    fn: str | None
+
+
+class _Strategy(Protocol):
+    process_dataloader: Callable[[object], Any]
+    """Gives a loader, or what behaves as one."""
+
+
+class _Trainer(Protocol):
+    """The part of Lightning's `Trainer` that is used here."""
+
+    optimizers: list[Optimizer]
+    callbacks: list[Callback]
+    callback_metrics: Mapping[str, Tensor]
+    train_dataloader: object
+    strategy: _Strategy
+    state: _TrainerState
+    training: bool
+    sanity_checking: bool
+    is_last_batch: bool
+    should_stop: bool
+    world_size: int
 
 
 class GWACallback(Callback):
@@ -66,8 +108,8 @@ class GWACallback(Callback):
         self._options = {"num_samples": num_samples, **options}
         self._targets = targets or targets_of
         self._listener: Listener | None = None
-        self._batch: Any = None
-        self._restored: dict[str, Any] | None = None
+        self._batch: object = None
+        self._restored: _State | None = None
         self._log: dict[str, float] | None = None
 
     @property
@@ -84,17 +126,17 @@ class GWACallback(Callback):
         """The key by the folder: a checkpoint is of one run."""
         return f"GWACallback[{self.path}]"
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> _State:
         """Return the run's id, and how many of its epochs the checkpoint has seen."""
         if self._listener is None:
             return {}
         return {"run_id": _run_id(self.recorder), "epochs": len(self.recorder.epochs())}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: _State) -> None:
         # A checkpoint from before the recording began holds nothing.
-        self._restored = dict(state_dict) or None
+        self._restored = {**state_dict} or None
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_fit_start(self, trainer: _Trainer, pl_module: "_Module") -> None:
         options = {"optimizer": trainer.optimizers[0] if len(trainer.optimizers) == 1 else None, **self._options}
         state, self._restored = self._restored, None
         if state is None:
@@ -107,7 +149,7 @@ class GWACallback(Callback):
         self._listener = Listener(recorder.__enter__())
         _tap_training_loader(trainer, self._listener)
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_start(self, trainer: _Trainer, pl_module: "_Module") -> None:
         if not isinstance(trainer.train_dataloader, Tap):
             raise InputError(
                 expected="one training loader",
@@ -115,40 +157,40 @@ class GWACallback(Callback):
                 todo="Join the data sets.",
             )
 
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: _Trainer, pl_module: "_Module", batch: object, batch_idx: int) -> None:
         self._listening().begin_batch()
         # The hook after the backward pass is not told the batch.
         self._batch = batch
 
-    def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
+    def on_after_backward(self, trainer: _Trainer, pl_module: "_Module") -> None:
         self._listening().step(self._targets(self._batch))
 
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_validation_end(self, trainer: _Trainer, pl_module: "_Module") -> None:
         """End the epoch, if its last batch is done: a checkpoint made now has seen the whole epoch."""
         if not trainer.sanity_checking and trainer.state.fn == "fit" and trainer.is_last_batch:
             self._end_epoch(trainer)
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: _Trainer, pl_module: "_Module") -> None:
         self._end_epoch(trainer)
         if self._log is not None:
             pl_module.log_dict(self._log, on_step=False, on_epoch=True, sync_dist=trainer.world_size > 1)
         self._log = None
 
-    def _end_epoch(self, trainer: Any) -> None:
+    def _end_epoch(self, trainer: _Trainer) -> None:
         summary = self._listening().end_epoch(trainer.callback_metrics)
         if summary is not None:
             self._log = logged(summary)
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_end(self, trainer: _Trainer, pl_module: "_Module") -> None:
         self._close(trainer)
 
-    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+    def on_exception(self, trainer: _Trainer, pl_module: "_Module", exception: BaseException) -> None:
         self._close(trainer, exception)
 
-    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+    def teardown(self, trainer: _Trainer, pl_module: "_Module", stage: str) -> None:
         self._close(trainer)
 
-    def _close(self, trainer: Any, error: BaseException | None = None) -> None:
+    def _close(self, trainer: _Trainer, error: BaseException | None = None) -> None:
         self._batch = None
         # The strategy's own method shows again.
         vars(trainer.strategy).pop("process_dataloader", None)
@@ -182,27 +224,27 @@ class GWAEarlyStopping(Callback):
         """Number of the epoch whose weights are kept."""
         return self._stopper.best_epoch
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> KeptWeights:
         return self._stopper.state_dict()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: KeptWeights) -> None:
         self._stopper.load_state_dict(state_dict)
 
-    def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+    def on_fit_start(self, trainer: _Trainer, pl_module: "_Module") -> None:
         check_order(trainer.callbacks, self.recording, self)
         self._stopper.begin(self.recording.recorder)
 
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_validation_end(self, trainer: _Trainer, pl_module: "_Module") -> None:
         self._update(trainer)
 
-    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: _Trainer, pl_module: "_Module") -> None:
         self._update(trainer)
 
-    def _update(self, trainer: Any) -> None:
+    def _update(self, trainer: _Trainer) -> None:
         if trainer.state.fn == "fit" and self._stopper.update():
             trainer.should_stop = True
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+    def on_train_end(self, trainer: _Trainer, pl_module: "_Module") -> None:
         self._stopper.restore()
 
 
@@ -219,7 +261,7 @@ def _check_same_run(recorder: Recorder, run_id: str) -> None:
         )
 
 
-def _tap_training_loader(trainer: Any, listener: Listener) -> None:
+def _tap_training_loader(trainer: _Trainer, listener: Listener) -> None:
     """Tap the training loader in the strategy, which wraps each loader when Lightning has made its own changes."""
     strategy = trainer.strategy
     if "process_dataloader" in vars(strategy):
@@ -230,7 +272,7 @@ def _tap_training_loader(trainer: Any, listener: Listener) -> None:
         )
     process = strategy.process_dataloader
 
-    def tapped(loader: Any) -> Any:
+    def tapped(loader: object) -> Any:
         processed = process(loader)
         return listener.tap(processed) if trainer.training else processed
 

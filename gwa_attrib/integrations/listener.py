@@ -25,7 +25,7 @@ class Listener:
         self._steps = 0
         self._open = True
 
-    def tap(self, loader: DataLoader[Any]) -> "Tap":
+    def tap(self, loader: DataLoader[object]) -> "Tap":
         """Return the batches of `loader`, unchanged; their ids wait for `begin_batch`."""
         return Tap(loader, self.recorder.batches(loader), self._waiting)
 
@@ -50,7 +50,7 @@ class Listener:
         self.recorder.step(targets, sample_ids=ids)
         self._steps += 1
 
-    def end_epoch(self, metrics: Mapping[str, Any]) -> EpochSummary | None:
+    def end_epoch(self, metrics: Mapping[str, object]) -> EpochSummary | None:
         """Write the epoch, if anything was recorded in it; of `metrics` those that are numbers with free names."""
         if not self._steps:
             return None
@@ -68,7 +68,7 @@ class Listener:
 class Tap:
     """A stand-in that looks like `loader` to a framework; its batches leave their ids in `waiting`."""
 
-    def __init__(self, loader: DataLoader[Any], batches: Batches, waiting: deque[Tensor]) -> None:
+    def __init__(self, loader: DataLoader[object], batches: Batches, waiting: deque[Tensor]) -> None:
         self._loader, self._batches, self._waiting = loader, batches, waiting
 
     def __getattr__(self, name: str) -> Any:
@@ -89,13 +89,13 @@ class Tap:
     def __len__(self) -> int:
         return len(self._loader)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         """Make the loader's own iterator at once, where a framework expects its random numbers to be drawn."""
         # The ids of batches that were read ahead and never trained on.
         self._waiting.clear()
         return map(self._hand_out, iter(self._batches.loader))
 
-    def _hand_out(self, item: tuple[Ints, Any]) -> Any:
+    def _hand_out(self, item: tuple[Ints, object]) -> object:
         positions, batch = item
         if batch is not None:  # frameworks skip those
             self._waiting.append(self._batches.ids(positions))
@@ -115,7 +115,7 @@ def logged(summary: EpochSummary) -> dict[str, float]:
 LOGGED = ("gwa", "mean_alignment", "fraction_negative", "coverage")
 
 
-def numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def numbers(metrics: Mapping[str, object]) -> dict[str, Any]:
     """Return the framework's metrics that can be stored with the epoch: not our own, and not by a name of ours."""
     free = {name: value for name, value in metrics.items() if name not in (*LOGGED, *COLUMNS)}
     return checked_metrics(free, ())

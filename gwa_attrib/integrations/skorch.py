@@ -5,8 +5,12 @@ net = NeuralNetClassifier(Module, callbacks=[recording, GWAEarlyStopping(recordi
 net.fit(X, y)
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import nn
+from torch.optim import Optimizer
 
 from gwa_attrib.errors import InputError, MissingDependencyError
 from gwa_attrib.hooks.forward import Targets, targets_of
@@ -28,6 +32,24 @@ else:
             found="no package skorch",
             todo="Run: pip install 'gwa-attrib[skorch]'.",
         ) from missing
+
+
+class _History(Protocol):
+    def __getitem__(self, epoch: int) -> Mapping[str, object]: ...
+
+    def record(self, name: str, value: float) -> None: ...
+
+
+class _Net(Protocol):
+    """The part of a `skorch.NeuralNet` that is used here."""
+
+    module_: nn.Module
+    optimizer_: Optimizer
+    device: str
+    history: _History
+    callbacks_: list[tuple[str, Callback]]
+    get_iterator: Callable[..., Any]
+    """Gives a loader, or what behaves as one."""
 
 
 class GWACallback(Callback):
@@ -61,23 +83,25 @@ class GWACallback(Callback):
         """
         return self._listening().recorder
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(self, net: _Net, X: object = None, y: object = None, **kwargs: object) -> None:
         self._close(net)  # of a fit that an error ended
         options = {"optimizer": net.optimizer_, "num_samples": self.num_samples, **self.options}
         self.listener_ = Listener(record(net.module_, self.path, **options).__enter__())
         _tap_training_iterator(net, self.listener_)
 
-    def on_batch_begin(self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
+    def on_batch_begin(self, net: _Net, batch: object = None, training: bool = False, **kwargs: object) -> None:
         if training:
             self._listening().begin_batch()
 
     def on_grad_computed(
-        self, net: Any, named_parameters: Any, batch: Any = None, training: bool = False, **kwargs: Any
+        self, net: _Net, named_parameters: object, batch: object = None, training: bool = False, **kwargs: object
     ) -> None:
         if training:
             self._listening().step((self.targets or targets_of)(batch).to(net.device))
 
-    def on_epoch_end(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
+    def on_epoch_end(
+        self, net: _Net, dataset_train: object = None, dataset_valid: object = None, **kwargs: object
+    ) -> None:
         row = net.history[-1]
         metrics = {
             name: value for name, value in row.items() if name.startswith("valid_") and isinstance(value, int | float)
@@ -87,10 +111,10 @@ class GWACallback(Callback):
             for name, value in logged(summary).items():
                 net.history.record(name, value)
 
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+    def on_train_end(self, net: _Net, X: object = None, y: object = None, **kwargs: object) -> None:
         self._close(net)
 
-    def _close(self, net: Any) -> None:
+    def _close(self, net: _Net) -> None:
         vars(net).pop("get_iterator", None)
         if self.listener_ is not None:
             self.listener_.close()
@@ -118,23 +142,25 @@ class GWAEarlyStopping(Callback):
         """Number of the epoch whose weights are kept."""
         return self.stopper_.best_epoch
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(self, net: _Net, X: object = None, y: object = None, **kwargs: object) -> None:
         check_order([callback for _, callback in net.callbacks_], self.recording, self)
         self.stopper_.begin(self.recording.recorder)
 
-    def on_epoch_end(self, net: Any, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any) -> None:
+    def on_epoch_end(
+        self, net: _Net, dataset_train: object = None, dataset_valid: object = None, **kwargs: object
+    ) -> None:
         if self.stopper_.update():
             raise KeyboardInterrupt  # skorch's own way to end a fit early
 
-    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+    def on_train_end(self, net: _Net, X: object = None, y: object = None, **kwargs: object) -> None:
         self.stopper_.restore()
 
 
-def _tap_training_iterator(net: Any, listener: Listener) -> None:
+def _tap_training_iterator(net: _Net, listener: Listener) -> None:
     """Tap the loaders that skorch makes for training, until the training ends."""
     make = net.get_iterator
 
-    def tapped(dataset: Any, training: bool = False) -> Any:
+    def tapped(dataset: object, training: bool = False) -> Any:
         iterator = make(dataset, training=training)
         return listener.tap(iterator) if training else iterator
 

@@ -6,6 +6,7 @@ from typing import Any
 from gwa_attrib.errors import InputError, StepOrderError
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.stopping import EarlyStopping
+from gwa_attrib.stopping.early_stopping import KeptWeights
 
 
 class Stopper:
@@ -15,7 +16,7 @@ class Stopper:
         self._options = options
         self._recorder: Recorder | None = None
         self._early: EarlyStopping | None = None
-        self._restored: dict[str, Any] | None = None
+        self._restored: KeptWeights | None = None
         self._asked = 0
 
     @property
@@ -46,13 +47,13 @@ class Stopper:
         if early.kept:
             early.restore()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> KeptWeights:
         """Return the weights that are kept, by epoch."""
         return {} if self._early is None else self._early.state_dict()
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: KeptWeights) -> None:
         """Take the weights of a training that goes on from a checkpoint; to be called before `begin`."""
-        self._restored = dict(state)
+        self._restored = {**state}
 
     def _begun(self) -> EarlyStopping:
         if self._early is None:
@@ -60,7 +61,7 @@ class Stopper:
         return self._early
 
 
-def check_order(callbacks: Sequence[Any], recording: Any, stopping: Any) -> None:
+def check_order(callbacks: Sequence[object], recording: object, stopping: object) -> None:
     """Raise InputError unless the epoch is recorded before the rule is asked."""
     if recording not in callbacks or callbacks.index(recording) > callbacks.index(stopping):
         raise InputError(

@@ -7,13 +7,14 @@ with record_trainer(trainer, "runs/a") as recorder:
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from gwa_attrib.datasets.content import class_names_of
@@ -41,13 +42,53 @@ else:
             todo="Run: pip install 'gwa-attrib[hf]'.",
         ) from missing
 
+R = TypeVar("R")
+
+
+class _Arguments(Protocol):
+    train_batch_size: int
+    remove_unused_columns: bool
+    n_gpu: int
+
+
+class _Smoother(Protocol):
+    epsilon: float
+
+
+class _Trainer(Protocol):
+    """The part of a `transformers.Trainer` that is used here."""
+
+    args: _Arguments
+    model: nn.Module
+    model_init: object
+    train_dataset: Any
+    data_collator: Callable[[list[Any]], object]
+    label_smoother: _Smoother | None
+
+    def add_callback(self, callback: TrainerCallback) -> None: ...
+
+    def remove_callback(self, callback: TrainerCallback) -> None: ...
+
+    def log(self, logs: dict[str, float]) -> None: ...
+
+    def is_world_process_zero(self) -> bool: ...
+
+
+class _State(Protocol):
+    epoch: float | None
+
+
+class _Control(Protocol):
+    should_training_stop: bool
+
+
 SAMPLE_ID = "sample_id"
 """Column of the training set with each sample's position in it."""
 _GENERIC = re.compile(r"LABEL_\d+")
 
 
 @contextmanager
-def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **options: Any) -> Iterator[Recorder]:
+def record_trainer(trainer: _Trainer, path: str | Path, *, resume: bool = False, **options: Any) -> Iterator[Recorder]:
     """Record what `trainer` trains inside the block: a sequence classifier, or another model with "labels" and a head.
 
     After each epoch `gwa`, `mean_alignment`, `fraction_negative` and `coverage` go to ``trainer.log``, and with that to
@@ -95,15 +136,17 @@ def record_trainer(trainer: Any, path: str | Path, *, resume: bool = False, **op
 class _Epochs(TrainerCallback):
     """A callback that ends the recorder's epochs with those of the trainer."""
 
-    def __init__(self, trainer: Any, recorder: Recorder, resume: bool) -> None:
+    def __init__(self, trainer: _Trainer, recorder: Recorder, resume: bool) -> None:
         self._trainer, self._recorder, self._resume = trainer, recorder, resume
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: object, state: _State, control: object, optimizer: Optimizer | None = None, **kwargs: object
+    ) -> None:
         """Begin at the trainer's epoch; also where it begins again with smaller batches: the open epoch is given up."""
         self._recorder.optimizer = optimizer
         self._recorder.rewind(int(state.epoch or 0) if self._resume else len(self._recorder.epochs()))
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
         self._trainer.log(logged(self._recorder.end_epoch()))
 
 
@@ -127,18 +170,18 @@ class GWAEarlyStopping(TrainerCallback):
         """Number of the epoch whose weights are kept."""
         return self._stopper.best_epoch
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, args: object, state: object, control: object, **kwargs: object) -> None:
         self._stopper.begin(self._recorder)
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, args: object, state: object, control: _Control, **kwargs: object) -> None:
         if self._stopper.update():
             control.should_training_stop = True
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
         self._stopper.restore()
 
 
-def _check_trainer(trainer: Any, column: str) -> None:
+def _check_trainer(trainer: _Trainer, column: str) -> None:
     """Raise InputError where ids would not reach the batches, or the model is not the one that trains."""
     args, dataset = trainer.args, trainer.train_dataset
     if args.remove_unused_columns:
@@ -185,7 +228,7 @@ def _check_column(dataset: Any, column: str) -> None:
         )
 
 
-def _ids_of(inputs: Any, column: str) -> Tensor:
+def _ids_of(inputs: Mapping[str, Tensor], column: str) -> Tensor:
     """Return the ids of a batch.
 
     Raises:
@@ -201,7 +244,7 @@ def _ids_of(inputs: Any, column: str) -> Tensor:
     return ids
 
 
-def _class_names_for(trainer: Any) -> list[str] | None:
+def _class_names_for(trainer: _Trainer) -> list[str] | None:
     """Return the names of the ``ClassLabel`` of the training set, or else those that the model was given.
 
     None if it has the generic ones alone, or if there is not one for each class.
@@ -214,7 +257,7 @@ def _class_names_for(trainer: Any) -> list[str] | None:
     return None
 
 
-def _given(id2label: Any) -> list[str] | None:
+def _given(id2label: object) -> list[str] | None:
     if not isinstance(id2label, dict):
         return None
     numbered = {int(number): str(name) for number, name in id2label.items()}
@@ -223,7 +266,7 @@ def _given(id2label: Any) -> list[str] | None:
     return [numbered[number] for number in range(len(numbered))]
 
 
-def _tokenizer_json(trainer: Any) -> str | None:
+def _tokenizer_json(trainer: _Trainer) -> str | None:
     """Return the trainer's tokenizer as JSON; None if it has none, or a slow one, which is Python code.
 
     It is the processing class, the tokenizer of a processor, or the one that the collator pads with.
@@ -248,13 +291,13 @@ def with_sample_ids(dataset: Any) -> Any:
     return _WithIds(dataset)
 
 
-class _WithIds(Dataset[Any]):
+class _WithIds(Dataset[dict[str, object]]):
     """A data set whose items carry their position."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> dict[str, object]:
         return {**self.dataset[index], SAMPLE_ID: int(index)}
 
     def __len__(self) -> int:
@@ -263,7 +306,7 @@ class _WithIds(Dataset[Any]):
 
 def _recorded_step(recorder: Recorder) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     def around(training_step: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def step(model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
+        def step(model: nn.Module, inputs: MutableMapping[str, Tensor], *args: object, **kwargs: object) -> Tensor:
             ids = _ids_of(inputs, SAMPLE_ID)
             # Before the step: the trainer's label smoother takes them out of the inputs.
             labels = inputs["labels"]
@@ -277,23 +320,23 @@ def _recorded_step(recorder: Recorder) -> Callable[[Callable[..., Tensor]], Call
     return around
 
 
-def _without_ids(prediction_step: Callable[..., Any]) -> Callable[..., Any]:
-    def step(model: nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+def _without_ids(prediction_step: Callable[..., R]) -> Callable[..., R]:
+    def step(model: nn.Module, inputs: Mapping[str, object], *args: object, **kwargs: object) -> R:
         return prediction_step(model, _rest(inputs), *args, **kwargs)
 
     return step
 
 
-def _rest(batch: Any) -> dict[str, Any]:
+def _rest(batch: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in batch.items() if name != SAMPLE_ID}
 
 
-def _forward(model: nn.Module, batch: Any) -> Tensor:
+def _forward(model: nn.Module, batch: Mapping[str, object]) -> Tensor:
     return forward_batch(model, _rest(batch))
 
 
 @contextmanager
-def _replaced(thing: Any, name: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+def _replaced(thing: object, name: str, around: Callable[[Callable[..., R]], Callable[..., R]]) -> Iterator[None]:
     """Replace a method of one object inside the block."""
     own = vars(thing).get(name)
     setattr(thing, name, around(getattr(thing, name)))

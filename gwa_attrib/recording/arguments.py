@@ -68,7 +68,7 @@ def check_names(what: str, given: Iterable[str], reserved: Iterable[str]) -> Non
         )
 
 
-def checked_facts(num_samples: int, keys: Iterable[Any] | None, columns: Mapping[str, Any]) -> dict[str, Array]:
+def checked_facts(num_samples: int, keys: Iterable[object] | None, columns: Mapping[str, object]) -> dict[str, Array]:
     """Return keys and columns as arrays with one entry per sample, of a kind that parquet can hold."""
     if num_samples < 1:
         raise InputError(
@@ -87,7 +87,7 @@ def checked_facts(num_samples: int, keys: Iterable[Any] | None, columns: Mapping
     return facts
 
 
-def _as_column(name: str, given: Any) -> Array:
+def _as_column(name: str, given: object) -> Array:
     try:
         column = np.asarray(given)
         if column.dtype.kind in "US":

@@ -12,7 +12,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.value_types import Ints
 
 
-def base_ids(dataset: Dataset[Any]) -> Ints:
+def base_ids(dataset: Dataset[object]) -> Ints:
     """Return, for each position of `dataset`, the position in the data set at the bottom of its `Subset`s, int64."""
     if isinstance(dataset, Subset):
         # Positions in the subset would give two samples one id, where two loaders read parts of one data set.
@@ -20,21 +20,21 @@ def base_ids(dataset: Dataset[Any]) -> Ints:
     return np.arange(len(dataset), dtype=np.int64)  # type: ignore[arg-type]
 
 
-def base_size(dataset: Dataset[Any]) -> int:
+def base_size(dataset: Dataset[object]) -> int:
     """Return the length of the data set at the bottom of any `Subset`s."""
     return base_size(dataset.dataset) if isinstance(dataset, Subset) else len(dataset)  # type: ignore[arg-type]
 
 
-class IdentifiedDataset(Dataset[Any]):
+class IdentifiedDataset(Dataset[object]):
     """A data set whose items carry the position they were asked for."""
 
-    def __init__(self, dataset: Dataset[Any]) -> None:
+    def __init__(self, dataset: Dataset[object]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, index: int) -> tuple[int, Any]:
+    def __getitem__(self, index: int) -> tuple[int, object]:
         return index, self.dataset[index]
 
-    def __getitems__(self, indices: list[int]) -> list[tuple[int, Any]]:
+    def __getitems__(self, indices: list[int]) -> list[tuple[int, object]]:
         # torch fetches a whole batch by it from data sets that have it (those of `datasets` do).
         fetch = getattr(self.dataset, "__getitems__", None)
         items = fetch(indices) if fetch else [self.dataset[index] for index in indices]
@@ -47,10 +47,10 @@ class IdentifiedDataset(Dataset[Any]):
 class IdentifiedCollate:
     """The user's collate function, with the positions beside its result."""
 
-    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+    def __init__(self, collate: Callable[[list[Any]], object]) -> None:
         self.collate = collate
 
-    def __call__(self, items: list[tuple[int, Any]]) -> tuple[Ints, Any]:
+    def __call__(self, items: list[tuple[int, object]]) -> tuple[Ints, object]:
         """Return positions and batch; an array, because what moves a batch to a device leaves arrays where they are."""
         positions = np.array([int(position) for position, _ in items], dtype=np.int64)
         return positions, self.collate([item for _, item in items])
@@ -70,7 +70,7 @@ class IdentifiedWorker:
             self.worker_init_fn(worker_id)
 
 
-def identified(loader: DataLoader[Any]) -> DataLoader[Any]:
+def identified(loader: DataLoader[object]) -> DataLoader[object]:
     """Make a loader over the same samples in the same order that yields ``(positions, batch)``.
 
     It uses the sampler, the generator and all settings of `loader`, and so draws the same random numbers.
@@ -117,7 +117,7 @@ def identified(loader: DataLoader[Any]) -> DataLoader[Any]:
 class Batches:
     """The batches of a loader; before each one is handed out, `announce` gets the ids of its samples."""
 
-    def __init__(self, loader: DataLoader[Any], announce: Callable[[Tensor], None]) -> None:
+    def __init__(self, loader: DataLoader[object], announce: Callable[[Tensor], None]) -> None:
         self.loader = identified(loader)
         """Yields ``(positions, batch)``."""
         self.sample_ids = base_ids(loader.dataset)
@@ -131,7 +131,7 @@ class Batches:
         for item in self.loader:
             yield self.hand_out(item)
 
-    def hand_out(self, item: tuple[Ints, Any]) -> Any:
+    def hand_out(self, item: tuple[Ints, object]) -> Any:
         """Announce the ids of what `loader` yielded, and return the batch."""
         positions, batch = item
         self._announce(self.ids(positions))

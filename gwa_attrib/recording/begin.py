@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ from gwa_attrib.recording.processes import Processes
 from gwa_attrib.recording.recorder import Recorder
 from gwa_attrib.recording.samples import SampleBook
 from gwa_attrib.store.resumed import whole_epochs
-from gwa_attrib.store.run_json import new_info
+from gwa_attrib.store.run_json import RunInfo, new_info
 from gwa_attrib.store.writer import RunWriter
 
 
@@ -49,8 +48,8 @@ def record(
     probe_forward: Forward | None = None,
     measures: Sequence[str] = (),
     keys: Sequence[str] | None = None,
-    columns: Mapping[str, Any] | None = None,
-    config: Mapping[str, Any] | None = None,
+    columns: Mapping[str, object] | None = None,
+    config: Mapping[str, object] | None = None,
     overwrite: bool = False,
     resume: bool = False,
 ) -> Recorder:
@@ -124,7 +123,7 @@ def record(
         world_size=processes.size,
     )
 
-    def begin() -> dict[str, Any]:
+    def begin() -> RunInfo:
         return (RunWriter.go_on(path, info) if resume else RunWriter.create(path, info, overwrite=overwrite)).info
 
     # One process makes the folder; the others would find it taken.

@@ -2,7 +2,6 @@
 out as tables."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -91,7 +90,7 @@ class EpochBuffer:
         values = self._rows.array()
         lengths = [len(ids) for ids in self._ids]
         top = (values.shape[1] - len(COLUMNS)) // 2
-        data: dict[str, Any] = {
+        data: dict[str, Array] = {
             "sample_id": torch.cat(self._ids).cpu().numpy(),
             "epoch": np.full(len(values), epoch, dtype=np.int32),
             "step": np.repeat([step for step, _ in self._steps], lengths),
@@ -135,7 +134,7 @@ class LayerBuffer:
         order = np.lexsort((steps, ids))
         groups, n = len(self._groups), len(ids)
         numbers = np.repeat(np.arange(groups, dtype=np.int32), n)
-        columns: dict[str, Any] = {
+        columns: dict[str, Array | pa.Array] = {
             "sample_id": np.tile(ids[order], groups),
             "epoch": np.full(groups * n, epoch, dtype=np.int32),
             "step": np.tile(steps[order], groups),

@@ -4,7 +4,6 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import torch
@@ -64,7 +63,7 @@ class Diagnosis:
         return small_html(f"Diagnosis: {verdict}", facts, table, what="blocks, those with a problem first")
 
 
-def doctor(model: nn.Module, inputs: Any, *, layers: str | Sequence[str] = "all", engine: str = "auto") -> Diagnosis:
+def doctor(model: nn.Module, inputs: object, *, layers: str | Sequence[str] = "all", engine: str = "auto") -> Diagnosis:
     """Check on a copy of `model` which of its blocks ``gwa.record(..., layers=...)`` can record, and how exactly.
 
     Args:
@@ -92,7 +91,7 @@ def doctor(model: nn.Module, inputs: Any, *, layers: str | Sequence[str] = "all"
     )
 
 
-def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(inputs: object) -> tuple[tuple[object, ...], dict[str, object]]:
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
     return (tuple(inputs), {}) if isinstance(inputs, tuple | list) else ((inputs,), {})

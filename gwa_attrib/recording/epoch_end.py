@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import torch
@@ -17,7 +17,7 @@ from gwa_attrib.recording.measures import POINTS, View, measures
 from gwa_attrib.recording.probe import Probe
 from gwa_attrib.recording.processes import LOOKED_AT, Processes, in_order, own_rows, told
 from gwa_attrib.recording.samples import Consensus
-from gwa_attrib.store.summaries import sums_of
+from gwa_attrib.store.summaries import Row, sums_of
 
 
 class Look(NamedTuple):
@@ -27,7 +27,7 @@ class Look(NamedTuple):
     """One row per sample, with the columns of the observations."""
     everyone: pa.Table
     """The samples that all processes looked at, with their labels and predictions."""
-    sums: dict[str, Any]
+    sums: Row
     """The sums that are stored with the epoch."""
     metrics: dict[str, float]
     """The numbers of the measures."""
@@ -53,14 +53,14 @@ class ProbeRecording:
         self._before = self._consensus = Consensus()
         self._table: pa.Table | None = None
 
-    def watch(self, loader: DataLoader[Any]) -> None:
+    def watch(self, loader: DataLoader[object]) -> None:
         """Hand the loader of the training set to the probe."""
         if self._every_epoch:
             self._probe.watch(loader)
 
     def look(
         self,
-        loader: Any,
+        loader: DataLoader[object] | None,
         trained: pa.Table,
         *,
         epoch: int,
@@ -128,7 +128,9 @@ class ProbeRecording:
         with self._head.paused(), self._layers.paused() if self._layers is not None else nullcontext():
             yield
 
-    def _measured(self, name: str, loader: DataLoader[Any] | None, epoch: int, loss: CrossEntropy) -> dict[str, float]:
+    def _measured(
+        self, name: str, loader: DataLoader[object] | None, epoch: int, loss: CrossEntropy
+    ) -> dict[str, float]:
         chosen = self._probe.loader if loader is None else loader
         if not self._measures or chosen is None:
             return {}

@@ -7,10 +7,10 @@ A batch counts once it has gone forward in training mode with gradients enabled 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.nn.utils.parametrize import is_parametrized
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
@@ -69,7 +69,7 @@ class HeadCapture:
         self._optimizer_steps = 0
         self.is_paused = False
         """True while forward passes are none of training."""
-        self.on_backward: Callable[[int, Any], None] | None = None
+        self.on_backward: Callable[[int, Node], None] | None = None
         """Told when a backward pass reaches the logits: the number of samples, and the node of the autograd graph."""
 
     @property
@@ -109,7 +109,9 @@ class HeadCapture:
         self._ready.clear()
 
     def _hook(self, name: str) -> Hook:
-        def went_forward(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        def went_forward(
+            module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], output: Tensor
+        ) -> None:
             self.watch(name, module, args[0] if args else kwargs["input"], output)
 
         return Hook(went_forward)
@@ -137,7 +139,7 @@ class HeadCapture:
         parameters = self._sharded[name] or self._watched[name].parameters()
         return (self._optimizer_steps, *(parameter._version for parameter in parameters))
 
-    def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         weights = {id(parameter) for module in self._watched.values() for parameter in module.parameters()}
         if any(id(parameter) in weights for group in optimizer.param_groups for parameter in group["params"]):
             self._optimizer_steps += 1
@@ -229,11 +231,11 @@ def learning_rate(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> fl
     return float("nan")
 
 
-def optimizer_facts(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> dict[str, Any] | None:
+def optimizer_facts(optimizer: torch.optim.Optimizer | None, weight: Tensor) -> dict[str, str | float] | None:
     """Return the optimizer's name, and momentum and weight decay of the group that holds `weight`; None without one."""
     if optimizer is None:
         return None
-    facts: dict[str, Any] = {"name": type(optimizer).__name__}
+    facts: dict[str, str | float] = {"name": type(optimizer).__name__}
     for group in optimizer.param_groups:
         if any(parameter is weight for parameter in group["params"]):
             facts |= {name: float(group[name]) for name in ("momentum", "weight_decay") if name in group}

@@ -4,11 +4,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
 
 import pyarrow as pa
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.errors import StepOrderError
@@ -67,7 +67,7 @@ class LayerRecording:
         """Take nothing that passes through the model inside the block for training."""
         return self._capture.while_listening(Listening.PAUSED)
 
-    def before_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before_forward(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Check the layers on the first batch that is trained on."""
         if self._checked or self._head.is_paused or not (self._capture.trains() and torch.is_grad_enabled()):
             return
@@ -76,7 +76,7 @@ class LayerRecording:
             check(self._model, self._capture, Inputs(args, kwargs, samples))
         self._checked = samples > 1  # a batch of one proves nothing
 
-    def _went_backward(self, samples: int, node: Any) -> None:
+    def _went_backward(self, samples: int, node: Node) -> None:
         self._capture.begin(samples, node, totals=self.totals_due())
 
     def record(self, batch: HeadBatch, loss: BatchLoss, sample_ids: Tensor, step: int) -> None:

@@ -6,7 +6,6 @@ stored with the epoch, beside the user's metrics. `gwa.record(..., measures=[...
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +36,7 @@ class View:
 
     model: nn.Module
     head: str
-    loader: DataLoader[Any]
+    loader: DataLoader[object]
     """The loader over the samples of the probe, in their order."""
     features: Tensor
     """Inputs of the head in evaluation mode, ``[sample, feature]``, at most `POINTS` samples."""
@@ -112,7 +111,7 @@ def _activations(view: View, name: str) -> Array:
     caught: list[Tensor] = []
     module = view.model.get_submodule(name)
 
-    def went_forward(_: nn.Module, __: Any, out: Any) -> None:
+    def went_forward(_: nn.Module, __: object, out: object) -> None:
         first = out[0] if isinstance(out, tuple | list) else out
         if isinstance(first, Tensor):
             caught.append(first.detach().flatten(1).float().cpu())

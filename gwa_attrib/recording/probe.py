@@ -5,7 +5,7 @@ The probe sees what the test set will meet. It leaves the model and the random n
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -56,11 +56,11 @@ class Probe:
         # The head goes by its name in the model inside.
         self.model: nn.Module = model.module if isinstance(model, AveragedModel) else model
         self._samples, self._forward, self._processes = samples, forward, processes
-        self._loader: DataLoader[Any] | None = None
+        self._loader: DataLoader[object] | None = None
         self._last = pd.Series(dtype=np.int32)
 
     @property
-    def loader(self) -> DataLoader[Any] | None:
+    def loader(self) -> DataLoader[object] | None:
         """The loader over the samples that are looked at, once it is known."""
         return self._loader
 
@@ -69,7 +69,7 @@ class Probe:
         """The function that runs the model on a batch."""
         return self._forward
 
-    def watch(self, loader: DataLoader[Any]) -> None:
+    def watch(self, loader: DataLoader[object]) -> None:
         """Draw the samples from the loader of the training set: the first that the recorder meets."""
         if self._loader is None:
             self._loader = sampled(loader, self._samples, self._processes)
@@ -85,7 +85,7 @@ class Probe:
             )
         return module
 
-    def batches(self, name: str, loader: Any = None) -> Iterator[ProbeBatch]:
+    def batches(self, name: str, loader: DataLoader[object] | None = None) -> Iterator[ProbeBatch]:
         """Yield all batches of the probe; `loader` instead of the drawn samples.
 
         Raises:
@@ -112,7 +112,14 @@ class Probe:
                 )
 
     def measure(
-        self, name: str, loader: Any, *, epoch: int, step: int, signals: tuple[str, ...], loss: CrossEntropy
+        self,
+        name: str,
+        loader: DataLoader[object] | None,
+        *,
+        epoch: int,
+        step: int,
+        signals: tuple[str, ...],
+        loss: CrossEntropy,
     ) -> pa.Table:
         """Return the table of the probe, with the columns of the observations."""
         buffer = EpochBuffer()
@@ -150,7 +157,7 @@ def _predictions(table: pa.Table) -> pd.Series:
     return now[~now.index.duplicated(keep="last")]
 
 
-def sampled(loader: DataLoader[Any], samples: int | None, processes: Processes) -> DataLoader[Any]:
+def sampled(loader: DataLoader[object], samples: int | None, processes: Processes) -> DataLoader[object]:
     """Make a loader over `samples` of the loader's data set, always the same ones, in their order.
 
     Of several processes each gets its share, and all as many: some processes one sample that another has, too.

@@ -69,7 +69,7 @@ class Processes:
         return told[0][0]  # type: ignore[no-any-return]
 
 
-def _attempt(work: Callable[[], Any], nothing: Any) -> tuple[Any, Exception | None]:
+def _attempt(work: Callable[[], Any], nothing: object) -> tuple[Any, Exception | None]:
     try:
         return work(), None
     except Exception as error:  # the other processes are waiting to hear of it

@@ -14,7 +14,6 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -110,7 +109,7 @@ class Recorder:
         self._loss = loss
         self._buffer = EpochBuffer()
         self._measured: list[Tensor] = []
-        self._loaders: dict[int, tuple[DataLoader[Any], Batches]] = {}
+        self._loaders: dict[int, tuple[DataLoader[object], Batches]] = {}
         self._ids: Tensor | None = None
         self._step = self._epoch = self._epoch_step = 0
         self._met_head = False
@@ -158,7 +157,7 @@ class Recorder:
             )
         explain_full_graph(error)
 
-    def batches(self, loader: DataLoader[Any]) -> Batches:
+    def batches(self, loader: DataLoader[object]) -> Batches:
         """Yield the batches of `loader`, unchanged; the ids of their samples travel with them to the next `step`.
 
         Ids are positions in the data set at the bottom of any `Subset`s.
@@ -235,11 +234,17 @@ class Recorder:
             )
         check_loss(self._loss, classes)
         self._samples.num_classes = classes
-        facts = {"head": batch.name, "head_features": batch.features.shape[1], "class_names": names}
-        self._writer.update_info({**facts, "optimizer": optimizer_facts(self.optimizer, batch.head.weight)})
+        self._writer.update_info(
+            {
+                "head": batch.name,
+                "head_features": batch.features.shape[1],
+                "class_names": names,
+                "optimizer": optimizer_facts(self.optimizer, batch.head.weight),
+            }
+        )
         self._met_head = True
 
-    def end_epoch(self, *, probe: DataLoader[Any] | None = None, **metrics: Any) -> EpochSummary:
+    def end_epoch(self, *, probe: DataLoader[object] | None = None, **metrics: object) -> EpochSummary:
         """Write the epoch to disk and summarise it. `metrics` (such as ``val_accuracy=0.9``) are stored beside it.
 
         Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,7 +17,28 @@ MOST = 1000
 """Missing epochs that are named."""
 
 
-def inspect(run: Run) -> dict[str, Any]:
+class RunFacts(TypedDict):
+    """Facts about a run, as `inspect` gathers them."""
+
+    run: str
+    run_id: str
+    status: str
+    samples: int
+    never_seen: int
+    classes: int
+    epochs: int
+    missing_epochs: list[int]
+    open_epoch: int | None
+    half_written: int
+    lowest_coverage: float
+    undefined_alignments: int
+    observations: int
+    bytes: int
+    bytes_per_observation: float
+    bytes_of_column: dict[str, int]
+
+
+def inspect(run: Run) -> RunFacts:
     """Gather facts about a run, from the files' own statistics where possible: cheap also for large runs.
 
     `missing_epochs` lack a file (of one process at least), or it was moved away; `open_epoch` is the one that was being

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,11 @@ from gwa_attrib.files.places import Place
 from gwa_attrib.files.whole import whole_file, write_text
 from gwa_attrib.store.run import Run
 from gwa_attrib.store.run_files import read_table
-from gwa_attrib.store.run_json import AuditNotes
+from gwa_attrib.store.run_json import AuditNotes, RunInfo
 from gwa_attrib.store.schema import CHECKPOINTS, DUPLICATES, EMBEDDINGS, FEATURES, TOKENIZER
+
+if TYPE_CHECKING:
+    import tokenizers
 
 _NAME = re.compile(r"epoch=([0-9]{5,})\.pt")
 
@@ -27,7 +30,7 @@ def checkpoint_epoch(path: Place) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def save_checkpoint(root: Place, epoch: int, state: Mapping[str, Any]) -> Place:
+def save_checkpoint(root: Place, epoch: int, state: Mapping[str, object]) -> Place:
     """Keep a state dict, whole or not at all.
 
     Raises:
@@ -41,7 +44,7 @@ def save_checkpoint(root: Place, epoch: int, state: Mapping[str, Any]) -> Place:
     return target
 
 
-def is_finished(root: Place, info: Mapping[str, Any]) -> bool:
+def is_finished(root: Place, info: RunInfo) -> bool:
     """Tell whether an audit has trained to its end and kept its model, which training again needs."""
     return AuditNotes.read(info).made_by_audit and info.get("status") == "complete" and bool(checkpoints(root))
 
@@ -138,7 +141,7 @@ def _kept(run: Run, name: str) -> Float32[np.ndarray, "sample feature"] | None:
         return None
     try:
         with file.open("rb") as stream:
-            found: Any = np.load(stream, allow_pickle=False)
+            found: object = np.load(stream, allow_pickle=False)
     except Exception as error:  # whatever numpy makes of a damaged file
         raise _damaged(file, f"{type(error).__name__}: {error}") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.ndim != 2:
@@ -163,7 +166,7 @@ def keep_tokenizer(root: Place, text: str) -> None:
     write_text(root / TOKENIZER, text, within=root)
 
 
-def kept_tokenizer(run: Run) -> Any:
+def kept_tokenizer(run: Run) -> "tokenizers.Tokenizer | None":
     """Read the ``tokenizers.Tokenizer`` of the run back; None where none was kept.
 
     Raises:

@@ -7,7 +7,7 @@ frame.group_by("sample_id").agg(nw.col("margin").mean())
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 import pandas as pd
@@ -20,14 +20,22 @@ from gwa_attrib.store.run_files import damaged, open_parquet, parts
 from gwa_attrib.store.schema import LAYER_SCHEMA, LAYERS, OBSERVATION_SCHEMA, OBSERVATIONS, PROBE, SpanName
 from gwa_attrib.store.tables import check_layer, no_epoch, table_files
 
+if TYPE_CHECKING:
+    import dask.dataframe
+    import duckdb
+    import polars
+    import pyspark.sql
+
 TABLES = (OBSERVATIONS, LAYERS, PROBE)
 ENGINES = ("duckdb", "polars", "pyarrow", "dask", "pyspark")
 Files = Sequence[str]
+Frame = nw.LazyFrame[Any] | nw.DataFrame[Any]
+"""A table of an engine: lazy, or read."""
 
 
 def scan(
     root: Place, run_id: str, layers: Sequence[str], engine: str, table: str, whole: Callable[[], pa.Table]
-) -> Any:
+) -> Frame:
     """Open all observations of a run (of repeated epochs the latest attempt) as a narwhals frame of the engine.
 
     It is given what it needs of the run, and not the `Run`, which calls it.
@@ -63,7 +71,8 @@ def scan(
     if is_remote(root):
         _check_engine(engine)
     if engine == "pyarrow":
-        return nw.from_native(whole())
+        read: nw.DataFrame[Any] = nw.from_native(whole())
+        return read
     return _scan(files, READERS[engine])
 
 
@@ -71,7 +80,7 @@ def observations_of(root: Place, run_id: str, sample_id: int) -> pd.DataFrame:
     """Find the observations of a sample, in the order in which they were made; none for an id that is nowhere."""
     import duckdb
 
-    def read(files: Files) -> Any:
+    def read(files: Files) -> "duckdb.DuckDBPyRelation":
         return connection.read_parquet(list(files))
 
     files = table_files(root, OBSERVATIONS)
@@ -103,10 +112,10 @@ def _check(run_id: str, files: dict[int, list[Place]], table: str) -> None:
             check_columns(path, file.schema_arrow, schema, None)
 
 
-def _scan(files: dict[int, list[Place]], read: Callable[[Files], Any]) -> Any:
+def _scan(files: dict[int, list[Place]], read: Callable[[Files], object]) -> nw.LazyFrame[Any]:
     """Read whole files, and of a compacted one only the epochs that were not recorded again."""
     whole = dict.fromkeys(str(path) for paths in files.values() for path in paths)
-    frames = []
+    frames: list[nw.LazyFrame[Any]] = []
     for path in {path for paths in files.values() for path in paths if _partly(path, files)}:
         del whole[str(path)]
         epochs = [epoch for epoch, paths in files.items() if path in paths]
@@ -121,7 +130,7 @@ def _partly(path: Place, files: dict[int, list[Place]]) -> bool:
     return span is not None and any(path not in files.get(epoch, ()) for epoch in span.epochs)
 
 
-def _read(read: Callable[[Files], Any], files: Files) -> Any:
+def _read(read: Callable[[Files], object], files: Files) -> nw.LazyFrame[Any]:
     try:
         return nw.from_native(read(files))
     except ImportError as error:
@@ -133,14 +142,14 @@ def _read(read: Callable[[Files], Any], files: Files) -> Any:
         raise damaged(place(files[0]).parent, f"{type(error).__name__}: {error}") from error
 
 
-def _duckdb(files: Files) -> Any:
+def _duckdb(files: Files) -> "duckdb.DuckDBPyRelation":
     import duckdb
 
     let_read(duckdb, [place(file) for file in files[:1]])
     return duckdb.read_parquet(list(files))
 
 
-def _polars(files: Files) -> Any:
+def _polars(files: Files) -> "polars.LazyFrame":
     import polars
 
     # A folder may have [ or * in its name.
@@ -149,17 +158,22 @@ def _polars(files: Files) -> Any:
     return frame
 
 
-def _dask(files: Files) -> Any:
+def _dask(files: Files) -> "dask.dataframe.DataFrame":
     import dask.dataframe
 
-    return dask.dataframe.from_map(pd.read_parquet, list(files))  # its own reader takes [ and * for patterns
+    # Its own reader takes [ and * for patterns.
+    frame: dask.dataframe.DataFrame = dask.dataframe.from_map(pd.read_parquet, list(files))
+    return frame
 
 
-def _pyspark(files: Files) -> Any:
+def _pyspark(files: Files) -> "pyspark.sql.DataFrame":
     from pyspark.sql import SparkSession
 
     columns = [f"`{name}` {kind}" for name, kind in _spark_types(files[0])]
-    return SparkSession.builder.getOrCreate().read.schema(", ".join(columns)).parquet(*map(_literal, files))
+    frame: pyspark.sql.DataFrame = (
+        SparkSession.builder.getOrCreate().read.schema(", ".join(columns)).parquet(*map(_literal, files))
+    )
+    return frame
 
 
 def _literal(path: str) -> str:
@@ -178,5 +192,10 @@ def _spark_types(file: str) -> Iterator[tuple[str, str]]:
             yield field.name, f"array<{kinds[inner]}>" if "list" in str(field.type) else kinds[inner]
 
 
-READERS = {"duckdb": _duckdb, "polars": _polars, "dask": _dask, "pyspark": _pyspark}
+READERS: dict[str, Callable[[Files], object]] = {
+    "duckdb": _duckdb,
+    "polars": _polars,
+    "dask": _dask,
+    "pyspark": _pyspark,
+}
 INSTALL = {"dask": "'gwa-attrib[dask]'", "pyspark": "'gwa-attrib[spark]'"}

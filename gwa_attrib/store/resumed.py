@@ -1,7 +1,6 @@
 """Going on with a run: whether it is the same recording, which epochs are whole, and giving up later ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from gwa_attrib.errors import InputError, RunError
 from gwa_attrib.files.places import Place
@@ -9,13 +8,13 @@ from gwa_attrib.files.whole import TMP
 from gwa_attrib.store.claim import delete, refuse_links
 from gwa_attrib.store.kept import checkpoints
 from gwa_attrib.store.run_files import parts
-from gwa_attrib.store.run_json import processes_of
+from gwa_attrib.store.run_json import RunInfo, processes_of
 from gwa_attrib.store.schema import EPOCHS, FOLDERS, OBSERVATIONS, PartName, SpanName
 
 SAME = ("num_samples", "signals", "layers")
 
 
-def check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+def check_same(found: Mapping[str, object], given: Mapping[str, object]) -> None:
     """Compare what run.json says with what the recording is begun with now.
 
     Raises:
@@ -33,14 +32,14 @@ def check_same(found: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             )
 
 
-def lacks_files(info: Mapping[str, Any], files: Sequence[Place]) -> bool:
+def lacks_files(info: RunInfo, files: Sequence[Place]) -> bool:
     """Tell whether files of an epoch are missing, of one process at least that recorded it."""
     # A compacted file has no part name: it was made only of epochs that lacked nothing.
     name = PartName.parse(files[0]) if files else None
     return not files or (name is not None and len(files) < processes_of(info, name.attempt))
 
 
-def whole_epochs(root: Place, info: Mapping[str, Any]) -> int:
+def whole_epochs(root: Place, info: RunInfo) -> int:
     """Count the epochs, from the first, that all processes have written to their end."""
     there = [parts(root / folder) for folder in (OBSERVATIONS, EPOCHS)]
     written = {epoch for epoch in there[0] if not any(lacks_files(info, files.get(epoch, [])) for files in there)}

@@ -1,9 +1,9 @@
 """Reading a run: trajectories as matrices, tables as data frames, and observations lazily for other engines."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from gwa_attrib.errors import GWAError, InputError
 from gwa_attrib.files.places import Place, place
 from gwa_attrib.store.checked import check_classes, check_no_holes, check_samples
 from gwa_attrib.store.run_files import Between, IdRanges, damaged, joined, parts, read_table
-from gwa_attrib.store.run_json import read_info
+from gwa_attrib.store.run_json import RunInfo, read_info
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
     EPOCHS,
@@ -28,7 +28,6 @@ from gwa_attrib.store.schema import (
 )
 from gwa_attrib.store.summaries import Row, checked_row, epoch_frame
 from gwa_attrib.store.tables import (
-    Array,
     layer_by_epoch,
     layer_table,
     no_epoch,
@@ -37,6 +36,10 @@ from gwa_attrib.store.tables import (
     scatter_mean,
     table_files,
 )
+from gwa_attrib.value_types import Array
+
+if TYPE_CHECKING:
+    import narwhals as nw
 
 TRAJECTORIES = (*FLOAT_SIGNALS, "learning_rate", "pred", "correct")
 SHOWN = ("n", "mean", "excess_kurtosis", "gwa", "gwa_reliable", "fraction_negative", "coverage")
@@ -49,7 +52,7 @@ class Run:
     """A recorded run. Opened with `open_run`; it never changes the files."""
 
     path: Place
-    info: Mapping[str, Any]
+    info: RunInfo
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -236,7 +239,7 @@ class Run:
     def _repr_html_(self) -> str:
         return _as_html(self)
 
-    def scan(self, engine: str = "duckdb", table: str = "observations") -> Any:
+    def scan(self, engine: str = "duckdb", table: str = "observations") -> "nw.LazyFrame[Any] | nw.DataFrame[Any]":
         """All observations (or ``table="layers"``) lazily in another engine: see `gwa_attrib.store.queries.scan`."""
         from gwa_attrib.store.queries import scan
 

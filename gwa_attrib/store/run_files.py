@@ -65,7 +65,7 @@ def parts(folder: Place) -> dict[int, list[Place]]:
     return latest
 
 
-def where(path: Any) -> dict[str, Any]:
+def where(path: Any) -> dict[str, object]:
     """Name a path as pyarrow takes it, with the file system that it is in; none for that of this machine."""
     if not is_remote(path):
         return {"source": path}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from types import NoneType
-from typing import Any
+from typing import Any, TypedDict
 
 from gwa_attrib.errors import NotARunError, RunFormatError
 from gwa_attrib.files.places import Place
@@ -17,20 +17,43 @@ from gwa_attrib.store.schema import RUN_FILE, SCHEMA_VERSION
 LARGEST = 2**63 - 1
 
 
-def _is_count(value: Any) -> bool:
+class RunInfo(TypedDict, total=False):
+    """The facts in run.json; what is not in `NEEDED` may be missing."""
+
+    schema_version: int
+    run_id: str
+    status: str
+    """"recording", "complete" or "interrupted"."""
+    began: str
+    attempts: int
+    world_size: int
+    earlier_world_sizes: list[int]
+    num_samples: int
+    head: str | None
+    head_features: int
+    optimizer: dict[str, str | float] | None
+    layers: list[str]
+    class_names: list[str]
+    signals: list[str]
+    versions: dict[str, str]
+    config: dict[str, object]
+    """Said by the user, or by an audit."""
+
+
+def _is_count(value: object) -> bool:
     # Not `isinstance`: True is an int, too.
     return type(value) is int and 0 <= value <= LARGEST
 
 
-def _are_counts(value: Any) -> bool:
+def _are_counts(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_count, value))
 
 
-def _are_texts(value: Any) -> bool:
+def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-NEEDED: dict[str, tuple[Callable[[Any], bool], str]] = {
+NEEDED: dict[str, tuple[Callable[[object], bool], str]] = {
     "schema_version": (lambda value: value is not None, "a version"),
     "run_id": (lambda value: isinstance(value, str), "a text"),
     "status": (lambda value: isinstance(value, str), "a text"),
@@ -48,7 +71,7 @@ OPTIONAL = {
 }
 
 
-def read_info(root: Place) -> dict[str, Any]:
+def read_info(root: Place) -> RunInfo:
     """Read the facts of run.json, checked.
 
     Raises:
@@ -77,10 +100,11 @@ def read_info(root: Place) -> dict[str, Any]:
     for name, (fits, kind) in {**NEEDED, **OPTIONAL}.items():
         if name in info and not fits(info[name]):
             raise _not_understood(file, f"{name} that is not {kind}")
-    return {"signals": [], **info}
+    known: RunInfo = info
+    return {"signals": [], **known}
 
 
-def processes_of(info: Mapping[str, Any], attempt: int) -> int:
+def processes_of(info: RunInfo, attempt: int) -> int:
     """Count the processes that recorded in an attempt: so many files has each epoch of it."""
     earlier = info.get("earlier_world_sizes", [])
     return int(earlier[attempt] if attempt < len(earlier) else info.get("world_size", 1))
@@ -99,10 +123,10 @@ def new_info(
     class_names: Sequence[str] | None,
     signals: Sequence[str],
     num_samples: int,
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     layers: Sequence[str] = (),
     world_size: int = 1,
-) -> dict[str, Any]:
+) -> RunInfo:
     """Gather the facts about a run that begins now: `status` is "recording", at its end "complete" or "interrupted"."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -175,15 +199,19 @@ class AuditNotes:
     """Arguments of `gwa_attrib.auditing.training.Plan`."""
 
     @classmethod
-    def read(cls, info: Mapping[str, Any]) -> "AuditNotes":
+    def read(cls, info: RunInfo) -> "AuditNotes":
         """Read the notes out of the facts of a run."""
         config = info["config"]
 
         def text(name: str) -> str | None:
-            return config[name] if isinstance(config.get(name), str) else None
+            found = config.get(name)
+            return found if isinstance(found, str) else None
 
         def count(name: str) -> int | None:
-            return config[name] if isinstance(config.get(name), int) else None
+            found = config.get(name)
+            return found if isinstance(found, int) else None
+
+        plan, skipped = config.get("plan"), config.get("skipped")
 
         return cls(
             made_by_audit="data" in config,
@@ -194,9 +222,9 @@ class AuditNotes:
             truth=text("truth"),
             limit=count("limit"),
             fingerprint=text("fingerprint"),
-            skipped=tuple(map(str, config["skipped"])) if isinstance(config.get("skipped"), list) else (),
+            skipped=tuple(map(str, skipped)) if isinstance(skipped, list) else (),
             damaged=count("damaged"),
             budget=text("budget"),
             model=text("model"),
-            plan=config["plan"] if isinstance(config.get("plan"), dict) else None,
+            plan=plan if isinstance(plan, dict) else None,
         )

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from gwa_attrib.files.whole import whole_file, write_text
 from gwa_attrib.store.checked import marked
 from gwa_attrib.store.claim import make_room
 from gwa_attrib.store.resumed import check_same
-from gwa_attrib.store.run_json import processes_of, read_info
+from gwa_attrib.store.run_json import RunInfo, processes_of, read_info
 from gwa_attrib.store.schema import (
     EPOCH_SCHEMA,
     EPOCHS,
@@ -38,13 +37,13 @@ class RunWriter:
     Each process writes only its own files; what stands once for all, run.json and samples.parquet, that of rank 0.
     """
 
-    def __init__(self, path: Place, info: Mapping[str, Any], rank: int = 0) -> None:
+    def __init__(self, path: Place, info: RunInfo, rank: int = 0) -> None:
         self.path = path
-        self.info = dict(info)
+        self.info: RunInfo = {**info}
         self.rank = rank
 
     @classmethod
-    def create(cls, path: str | Place, info: Mapping[str, Any], *, overwrite: bool = False) -> "RunWriter":
+    def create(cls, path: str | Place, info: RunInfo, *, overwrite: bool = False) -> "RunWriter":
         """Start a new run in an empty or new folder.
 
         Raises:
@@ -59,7 +58,7 @@ class RunWriter:
         return writer
 
     @classmethod
-    def go_on(cls, path: str | Place, info: Mapping[str, Any]) -> "RunWriter":
+    def go_on(cls, path: str | Place, info: RunInfo) -> "RunWriter":
         """Write on to the run that is in the folder, whose run.json changes with the next update; a new one where there
         is none.
 
@@ -75,7 +74,7 @@ class RunWriter:
         attempts = found.get("attempts", 1)
         # A new attempt has new file names: nothing that is there is touched, and of an epoch the highest attempt
         # counts.
-        again = {
+        again: RunInfo = {
             "status": "recording",
             "attempts": attempts + 1,
             "world_size": info["world_size"],
@@ -92,7 +91,7 @@ class RunWriter:
         """Name this process' files of an epoch."""
         return PartName(epoch, self.rank, self.attempt)
 
-    def update_info(self, changes: Mapping[str, Any]) -> None:
+    def update_info(self, changes: RunInfo) -> None:
         """Change facts in run.json."""
         self.info.update(changes)
         # One run.json stands for all processes; of two writers the last would win.
@@ -121,7 +120,7 @@ class RunWriter:
         """Write the observations of the layers in one epoch. Comes before those of the head."""
         self._write(f"{LAYERS}/{part}", table)
 
-    def write_epoch(self, part: PartName, row: Mapping[str, Any]) -> None:
+    def write_epoch(self, part: PartName, row: Mapping[str, object]) -> None:
         """Write the summary of one epoch."""
         self._write(f"{EPOCHS}/{part}", pa.Table.from_pylist([dict(row)], schema=EPOCH_SCHEMA))
 
@@ -146,7 +145,7 @@ def by_sample(ids: Int[np.ndarray, " row"], steps: Int[np.ndarray, " row"]) -> I
     return np.asarray(keys & 0xFFFFFFFF)
 
 
-def as_json(info: Mapping[str, Any]) -> str:
+def as_json(info: RunInfo) -> str:
     """Write the text of run.json.
 
     Raises:
@@ -162,7 +161,7 @@ def as_json(info: Mapping[str, Any]) -> str:
         ) from error
 
 
-def encoding(schema: pa.Schema) -> dict[str, Any]:
+def encoding(schema: pa.Schema) -> dict[str, str | bool | list[str] | dict[str, str]]:
     """Choose how columns are packed: zstd; float32 byte-stream-split; integers by a dictionary, ids as differences.
 
     float16 stays plain: DuckDB cannot read it byte-stream-split.

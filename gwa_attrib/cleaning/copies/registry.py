@@ -53,7 +53,7 @@ class Source:
             DataError: the column does not say what was audited.
         """
         given, count = self.data.labels, len(self.data)
-        written: dict[int, Any] = {}
+        written: dict[int, object] = {}
         for label, value in zip(given.tolist(), column[:count].tolist(), strict=True):
             if written.setdefault(label, value) != value and not _same_number(written[label], value):
                 raise self.changed(
