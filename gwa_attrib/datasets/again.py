@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping, Sized
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -64,7 +63,7 @@ NOT_CHECKED = (
 )
 
 
-def check_same_samples(run: Run, data: Any, is_suspect: Bool[np.ndarray, " sample"]) -> str:
+def check_same_samples(run: Run, data: object, is_suspect: Bool[np.ndarray, " sample"]) -> str:
     """Compare the labels of data with the run's, of some samples drawn at random, as many of each class as there are.
 
     Suspects are passed over where there are others: their labels may have been corrected since.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,20 @@ from gwa_attrib.datasets.labeled import LabeledData
 from gwa_attrib.datasets.picture import as_numbers, picture_of
 from gwa_attrib.datasets.readers.image_file import read_picture
 from gwa_attrib.datasets.readers.image_folder import folder_of, image_file
+from gwa_attrib.value_types import Array
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 
 @dataclass(frozen=True)
 class Content:
     """A sample as the data have it. Nothing in it is escaped or shortened."""
 
-    picture: Any = None
+    picture: "PIL.Image.Image | None" = None
     """A PIL image, grey or RGB with eight bits, in its full resolution."""
     text: str | None = None
-    values: Mapping[str, Any] | None = None
+    values: Mapping[str, object] | None = None
     """Raw values of a row by column name."""
     missing: str | None = None
     """Why there is nothing to see."""
@@ -37,7 +41,7 @@ Label = tuple[int | None, str | None]
 """Number and name of a class, as far as the data say them."""
 
 
-def content_reader(data: Any, *, tokenizer: Any = None) -> Reader:
+def content_reader(data: object, *, tokenizer: object = None) -> Reader:
     """Make a function from sample id to content.
 
     Args:
@@ -75,7 +79,7 @@ def _look(data: LabeledData) -> Reader:
     return lambda i: Content(picture=_original(root, data.keys[i]) or _trained_on(inputs[i]))
 
 
-def _original(root: Path | None, key: str) -> Any:
+def _original(root: Path | None, key: str) -> "PIL.Image.Image | None":
     """The picture in the file of a sample; None if there is no such file, or none that can be read any more."""
     file = None if root is None else image_file(root, key)
     try:
@@ -84,7 +88,7 @@ def _original(root: Path | None, key: str) -> Any:
         return None
 
 
-def _trained_on(pixels: Any) -> Any:
+def _trained_on(pixels: Array) -> "PIL.Image.Image | None":
     """Values of `LabeledData` reach to 255, whatever their type."""
     return picture_of(pixels if pixels.dtype == np.uint8 else pixels.round().clip(0, 255).astype(np.uint8))
 
@@ -111,7 +115,7 @@ def label_reader(data: Any) -> Callable[[int], Label]:
     return lambda sample_id: _named(*label_of(data[int(sample_id)]), features)
 
 
-def _named(y: Any, column: str | None, features: Any) -> Label:
+def _named(y: object, column: str | None, features: Mapping[str, object] | None) -> Label:
     number, name = class_of(y)
     names = _names(features, column)
     if number is not None and names is not None:
@@ -141,7 +145,7 @@ def _shown(item: Item) -> Content:
     )
 
 
-def _features(data: Any) -> Any:
+def _features(data: object) -> Mapping[str, object] | None:
     """The features of a Hugging Face data set, also of one inside another data set; None of anything else."""
     # Data sets are wrapped in each other, a few deep; and an object may be its own `dataset`.
     for _ in range(8):
@@ -152,12 +156,12 @@ def _features(data: Any) -> Any:
     return None
 
 
-def class_names_of(data: Any, label_column: str = "labels") -> list[str] | None:
+def class_names_of(data: object, label_column: str = "labels") -> list[str] | None:
     """The class names of a Hugging Face data set, if its labels are a ``ClassLabel``."""
     return _names(_features(data), label_column)
 
 
-def _names(features: Any, label_column: str | None) -> list[str] | None:
+def _names(features: Mapping[str, object] | None, label_column: str | None) -> list[str] | None:
     """A transform may have renamed the column of the labels since."""
     if features is None or label_column is None:
         return None

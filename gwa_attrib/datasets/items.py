@@ -27,7 +27,7 @@ Decode = Callable[[list[int]], str]
 class Item:
     """The part of an item that is to be seen."""
 
-    x: Any
+    x: object
     """A picture, a text, numbers, or a dict of values; anything else is not understood."""
     beside: str | None = None
     """Text that goes with a picture."""
@@ -40,7 +40,7 @@ def decoder(tokenizer: Any) -> Decode | None:
     return None if tokenizer is None else lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True))
 
 
-def label_of(item: Any) -> tuple[Any, str | None]:
+def label_of(item: object) -> tuple[object, str | None]:
     """The label of ``(x, y, ...)`` or of a dict, and its name in the dict; None if there is none.
 
     A number goes before a text: of ``{"label": "cat", "labels": 3}`` it is what is trained on.
@@ -52,7 +52,7 @@ def label_of(item: Any) -> tuple[Any, str | None]:
     return (item[1] if isinstance(item, tuple | list) and len(item) > 1 else None), None
 
 
-def class_of(y: Any) -> tuple[int | None, str | None]:
+def class_of(y: object) -> tuple[int | None, str | None]:
     """Class number and text of a label; None for what is no class (soft targets, boxes, labels that are missing)."""
     numbers = as_numbers(_array(y))
     if numbers is not None and numbers.size == 1:
@@ -64,7 +64,7 @@ def class_of(y: Any) -> tuple[int | None, str | None]:
     return None, None
 
 
-def item_of(item: Any, decode: Decode | None) -> Item:
+def item_of(item: object, decode: Decode | None) -> Item:
     """Take ``x``, ``(x, y, ...)`` or a dict apart."""
     if isinstance(item, tuple | list) and len(item) > 1:
         item = item[0]
@@ -74,7 +74,7 @@ def item_of(item: Any, decode: Decode | None) -> Item:
     return _of_dict({str(name): value for name, value in item.items() if name != label}, decode)
 
 
-def _decoded(x: Any, decode: Decode | None) -> Any:
+def _decoded(x: object, decode: Decode | None) -> object:
     """A row of whole numbers is a text for those who have given a tokenizer."""
     numbers = as_numbers(x)
     if decode is None or numbers is None or numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
@@ -82,7 +82,7 @@ def _decoded(x: Any, decode: Decode | None) -> Any:
     return decode([int(i) for i in numbers])
 
 
-def _of_dict(item: Mapping[str, Any], decode: Decode | None) -> Item:
+def _of_dict(item: Mapping[str, object], decode: Decode | None) -> Item:
     text, picture = _text(item), _picture(item)
     if picture is not None:
         return Item(picture, beside=text)
@@ -94,14 +94,14 @@ def _of_dict(item: Mapping[str, Any], decode: Decode | None) -> Item:
     return Item(x, missing=None if x is not None else f"no picture or text, but a dict with {listed(item)}")
 
 
-def _text(item: Mapping[str, Any]) -> str | None:
+def _text(item: Mapping[str, object]) -> str | None:
     texts = {name: value for name, value in item.items() if isinstance(value, str)}
     if len(texts) < 2:
         return next(iter(texts.values()), None)
     return "\n".join(f"{name}: {text}" for name, text in texts.items())
 
 
-def _picture(item: Mapping[str, Any]) -> Any:
+def _picture(item: Mapping[str, object]) -> object:
     from PIL import Image
 
     for value in item.values():
@@ -117,15 +117,15 @@ def _picture(item: Mapping[str, Any]) -> Any:
     return None
 
 
-def _tokens(item: Mapping[str, Any]) -> list[int]:
+def _tokens(item: Mapping[str, object]) -> list[int]:
     ids = np.asarray(item[TOKENS]).reshape(-1)
-    mask = item.get(MASK)
+    mask: Any = item.get(MASK)
     if mask is not None and np.size(mask) == ids.size:
         ids = ids[np.asarray(mask).reshape(-1) != 0]
     return [int(i) for i in ids if i >= 0]
 
 
-def _values(item: Mapping[str, Any]) -> Any:
+def _values(item: Mapping[str, object]) -> object:
     """The one array that is there, or the numbers by their names; None if there are neither."""
     found = {name: _array(value) for name, value in item.items() if name not in NOT_SHOWN}
     numbers = {name: as_numbers(value) for name, value in found.items()}
@@ -134,7 +134,7 @@ def _values(item: Mapping[str, Any]) -> Any:
     return single or (arrays[0] if len(arrays) == 1 else None)
 
 
-def _array(value: Any) -> Any:
+def _array(value: object) -> object:
     """Lists and numbers as arrays; anything else, and lists of unlike lists, as they are."""
     if not isinstance(value, list | bool | int | float | np.generic):
         return value

@@ -1,13 +1,16 @@
 """Pictures for people: what an image is in a data set, as one that a browser shows."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gwa_attrib.value_types import Array
 
+if TYPE_CHECKING:
+    import PIL.Image
 
-def picture_of(x: Any) -> Any:
+
+def picture_of(x: object) -> "PIL.Image.Image | None":
     """A PIL picture, grey or RGB with eight bits, with the pixels that it has; None of what is no picture.
 
     Args:
@@ -23,7 +26,7 @@ def picture_of(x: Any) -> Any:
     return None if pixels is None else Image.fromarray(pixels)
 
 
-def as_numbers(x: Any) -> Array | None:
+def as_numbers(x: object) -> Array | None:
     """A tensor or an array of numbers as an array; None of anything else."""
     import torch
 
@@ -52,7 +55,7 @@ def _stretched(x: Array) -> Array:
     return np.asarray(np.round(x * 255).astype(np.uint8))
 
 
-def _eight_bit(picture: Any) -> Any:
+def _eight_bit(picture: "PIL.Image.Image") -> "PIL.Image.Image":
     """Grey or RGB with eight bits; what is transparent becomes white."""
     from PIL import Image
 

@@ -1,7 +1,6 @@
 """Columns of any origin as plain arrays: bool, integer, float, or object of str with None where a value is missing."""
 
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +38,7 @@ def _array(values: Array | pd.Series) -> Array:
     return values.to_numpy(dtype=object)
 
 
-def _python(value: Any) -> Any:
+def _python(value: object) -> object:
     """The value as Python knows it, None if it is missing."""
     if isinstance(value, str):
         return storable(str(value))
@@ -61,7 +60,7 @@ def _python(value: Any) -> Any:
     return value
 
 
-def _from_objects(values: list[Any], what: str) -> Array:
+def _from_objects(values: list[object], what: str) -> Array:
     types = {type(value) for value in values}
     complete, present = type(None) not in types, types - {type(None)}
     nested = [kind for kind in present if issubclass(kind, NESTED)]
@@ -77,7 +76,7 @@ def _from_objects(values: list[Any], what: str) -> Array:
     return text
 
 
-def _exact(values: list[Any]) -> bool:
+def _exact(values: list[object]) -> bool:
     """Tell whether no integer among the values is too large for a float."""
     return all(abs(value) <= 2**53 for value in values if isinstance(value, int))
 

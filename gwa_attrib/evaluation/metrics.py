@@ -1,7 +1,6 @@
 """How well scores find wrong labels that are known."""
 
 import math
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -10,7 +9,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.scores import Scores
 
 
-def mislabel_metrics(scores: Scores, is_error: Bool[np.ndarray, " train"]) -> dict[str, Any]:
+def mislabel_metrics(scores: Scores, is_error: Bool[np.ndarray, " train"]) -> dict[str, int | float]:
     """AUROC and average precision (as scikit-learn, ties included), precision at the true number of errors (one minus
     the false negative rate of 2510.16211), and recall when the worst 10 or 20 % are looked at.
 

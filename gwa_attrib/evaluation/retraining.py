@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from gwa_attrib.value_types import Array, Floats
 
 
 def run_resumable(
-    work: Callable[..., Array], jobs: Mapping[str, tuple[Any, ...]], root: Path, *, workers: int = 1
+    work: Callable[..., Array], jobs: Mapping[str, tuple[object, ...]], root: Path, *, workers: int = 1
 ) -> dict[str, Array]:
     """``work(*arguments)`` for each job, in ``root/NAME.npy`` if it is there already.
 
@@ -44,7 +43,7 @@ def save_array(root: Path, file: Path, values: Array) -> None:
         np.save(stream, values)
 
 
-def _one(work: Callable[..., Array], arguments: tuple[Any, ...], root: Path, name: str, threads: int) -> None:
+def _one(work: Callable[..., Array], arguments: tuple[object, ...], root: Path, name: str, threads: int) -> None:
     # Processes that take all cores each stand in each other's way.
     torch.set_num_threads(threads)
     with silence():  # in a process of its own it would draw over the line of all trainings

@@ -1,7 +1,6 @@
 """Verified labels: the truth that a ranking is scored against, and that never enters it; samples held out to ask."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ FOREIGN = -2
 """A verified label that is none of the classes: the given label is wrong, whatever it is."""
 
 
-def verified_labels(columns: Mapping[str, Any], name: str, class_names: Sequence[str]) -> Ints:
+def verified_labels(columns: Mapping[str, object], name: str, class_names: Sequence[str]) -> Ints:
     """The column `name` as class numbers; `UNVERIFIED` where it is missing, `FOREIGN` where it names no class.
 
     Raises:
@@ -42,17 +41,16 @@ def verified_labels(columns: Mapping[str, Any], name: str, class_names: Sequence
     return labels
 
 
-def score_against(scores: Scores, given: Ints, verified: Ints) -> dict[str, Any]:
+def score_against(scores: Scores, given: Ints, verified: Ints) -> dict[str, int | float]:
     """`mislabel_metrics` over the samples with a verified label."""
     known = verified != UNVERIFIED
     some = Scores(scores.values[known], scores.sample_ids[known], method=scores.method, suspect=scores.suspect)
     return mislabel_metrics(some, (verified != given)[known])
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Write a value as class names are written: whole numbers without a fraction."""
-    whole = isinstance(value, float | np.floating) and float(value).is_integer()
-    return str(int(value)) if whole else str(value)
+    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
 
 
 HELD_OUT = 0.2

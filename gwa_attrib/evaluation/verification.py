@@ -48,7 +48,7 @@ class Verification:
         """True with several trainings of each way; one does not say how much another would differ."""
         return int(self.facts["seeds"]) > 1
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values; NaN as None."""
         return {
             **self.facts,

@@ -10,7 +10,8 @@ pixels: patches are never unfolded. It is less work where positions are few.
 from collections.abc import Sequence
 from itertools import product
 from math import prod
-from typing import Any, NamedTuple
+from types import EllipsisType
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -106,7 +107,7 @@ def _sum_of_shifts(pixel_gram: Tensor, positions: torch.Size, geometry: Geometry
 
 def _at(x: Tensor, where: Sequence[slice]) -> Tensor:
     """Take a part of the last dimensions."""
-    index: tuple[Any, ...] = (..., *where)
+    index: tuple[EllipsisType | slice, ...] = (..., *where)
     return x[index]
 
 

@@ -1,7 +1,6 @@
 """Near-duplicates: pairs of samples whose distance is a small part of the usual distance to the nearest neighbour."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +46,7 @@ class Duplicates:
         return found
 
 
-def near_duplicates(features: Any, *, near: float = NEAR) -> Duplicates:
+def near_duplicates(features: object, *, near: float = NEAR) -> Duplicates:
     """All pairs of samples closer than `near` times the median distance of a sample to its nearest other neighbour.
 
     Exact: no pair is missed (up to `MOST`), by scikit-learn's brute-force search on the first principal axes, whose
@@ -74,7 +73,7 @@ def near_duplicates(features: Any, *, near: float = NEAR) -> Duplicates:
     return Duplicates(pairs, _groups(pairs, len(rows)), threshold, complete)
 
 
-def leaks(train: Any, test: Any, *, near: float = NEAR) -> pd.DataFrame:
+def leaks(train: object, test: object, *, near: float = NEAR) -> pd.DataFrame:
     """Pairs of a training and a test sample that are near-duplicates: `train`, `test` (positions) and `distance`.
 
     The threshold is that of `near_duplicates` of the training samples.

@@ -1,7 +1,5 @@
 """Outliers: samples far from their nearest neighbours."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Float
 
@@ -9,7 +7,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.value_types import Floats32
 
 
-def checked_features(features: Any, name: str = "features") -> Float[np.ndarray, "sample feature"]:
+def checked_features(features: object, name: str = "features") -> Float[np.ndarray, "sample feature"]:
     """float32 ``[sample, feature]``; what has more axes is flattened.
 
     Raises:
@@ -39,7 +37,7 @@ REFERENCE = 10_000
 """Samples among which neighbours are looked for, drawn once and for all: the time grows linearly beyond that."""
 
 
-def outlier_distance(features: Any, *, neighbours: int = NEIGHBOURS) -> Float[np.ndarray, " sample"]:
+def outlier_distance(features: object, *, neighbours: int = NEIGHBOURS) -> Float[np.ndarray, " sample"]:
     """Mean distance of a sample to its nearest neighbours, in units of the median sample's; high is unusual.
 
     Exact by scikit-learn's brute-force search up to `REFERENCE` samples; of more, neighbours are looked for among so

@@ -4,7 +4,7 @@ The encoder is all-MiniLM-L6-v2 (Reimers & Gurevych 2019, arXiv 1908.10084) from
 carries its weights: nothing is downloaded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,7 @@ def only_empty_texts(number: int) -> DataError:
     )
 
 
-def _tfidf(texts: Shaped[np.ndarray, " sample"], **how: Any) -> "csr_matrix | None":
+def _tfidf(texts: Shaped[np.ndarray, " sample"], **how: object) -> "csr_matrix | None":
     """Leaves out what occurs in a single text, unless that leaves too little; None if there is nothing to count."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -149,7 +149,7 @@ def _no_loading_bar() -> Iterator[None]:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _embed(model: Any, tokenizer: Any, texts: list[str]) -> Tensor:
+def _embed(model: torch.nn.Module, tokenizer: Callable[..., Any], texts: list[str]) -> Tensor:
     tokens = tokenizer(texts, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
     return mean_of_tokens(model(**tokens).last_hidden_state, tokens["attention_mask"])
 

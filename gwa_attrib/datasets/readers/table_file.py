@@ -119,7 +119,7 @@ def _identities(inputs: pd.DataFrame) -> list[str]:
     return ids if len(ids) < inputs.shape[1] else [name for name in ids if is_identity_name(name)]
 
 
-def _key(value: Any) -> str:
+def _key(value: object) -> str:
     return str(int(value)) if isinstance(value, float) else str(value)  # whole; a text file of numbers may say 7.0
 
 
