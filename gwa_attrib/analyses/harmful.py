@@ -1,6 +1,6 @@
 """Samples whose presence probably hurts, and why: from the run, and from where the samples lie."""
 
-from typing import Any
+from collections.abc import Sized
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ REASONS = ("label issue", "near-duplicate with another label", "persistent negat
 
 
 @analyses.register("harmful", suspect="high", source="gwa_attrib; mislabeled, with near-duplicates and outliers")
-def rank_harmful(run: Run, *, features: Any = None, scores: Scores | None = None) -> Scores:
+def rank_harmful(run: Run, *, features: Sized | None = None, scores: Scores | None = None) -> Scores:
     """Log-odds, in nats, that training goes better without the sample or with another label for it.
 
     It is the value of ``rank(run, "mislabeled")``, but where a near-duplicate has another label: one of the two is
@@ -98,7 +98,7 @@ def fraction_negative_of(run: Run) -> Float[np.ndarray, " sample"]:
     return np.asarray(fraction_negative(torch.from_numpy(run.trajectory("alignment"))).numpy(), dtype=np.float64)
 
 
-def _neighbourhood(run: Run, features: Any) -> tuple[pd.DataFrame, Float[np.ndarray, " sample"]]:
+def _neighbourhood(run: Run, features: Sized | None) -> tuple[pd.DataFrame, Float[np.ndarray, " sample"]]:
     """Near-duplicates as positions, and the distance of each sample to its neighbours; of nothing: none, and NaN."""
     nothing = pd.DataFrame({"sample_a": [], "sample_b": []}, dtype=np.int64)
     if features is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class Trajectories:
 
     labels: Int[np.ndarray, " sample"]
     """Given labels, numbers of classes."""
-    class_names: Sequence[Any]
+    class_names: Sequence[object]
     epochs: Sequence[Columns]
     """`p_label`, `alignment` ``[sample]``; `top_class`, `top_prob` ``[sample, top]``."""
 

@@ -1,7 +1,5 @@
 """The registry of analyses: functions from a recorded run to Scores."""
 
-from typing import Any
-
 import numpy as np
 
 from gwa_attrib._registry import Registry
@@ -18,7 +16,9 @@ def class_name_column(run: Run, classes: Array) -> Array:
     return names[classes]
 
 
-def scores_of(run: Run, method: str, values: Array, *, columns: dict[str, Array] | None = None, **meta: Any) -> Scores:
+def scores_of(
+    run: Run, method: str, values: Array, *, columns: dict[str, Array] | None = None, **meta: object
+) -> Scores:
     """Scores of every sample of the run, with the direction that `method` is registered with."""
     entry = analyses[method]
     facts = {"key": run.samples["key"].to_numpy(), "given_label": class_name_column(run, run.labels)}
@@ -32,7 +32,7 @@ def scores_of(run: Run, method: str, values: Array, *, columns: dict[str, Array]
     )
 
 
-def rank(run: Run, by: str = "mislabeled", **options: Any) -> Scores:
+def rank(run: Run, by: str = "mislabeled", **options: object) -> Scores:
     """Rank the samples of a run; `by` names a registered analysis.
 
     Example:

@@ -1,12 +1,10 @@
 """Groups of samples, the most harmful first: classes, pairs of classes, values of a column, clusters of features."""
 
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Sized
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 
 from gwa_attrib.analyses.mislabeled import rank_mislabeled
 from gwa_attrib.errors import InputError, NotRecordedError
@@ -27,7 +25,12 @@ COLUMNS = ("samples", "issues", "errors", "rate", "excess", "low", "high", "alig
 
 
 def groups(
-    run: Run, by: str = "class", *, scores: Scores | None = None, features: Any = None, clusters: int = CLUSTERS
+    run: Run,
+    by: str = "class",
+    *,
+    scores: Scores | None = None,
+    features: Sized | None = None,
+    clusters: int = CLUSTERS,
 ) -> pd.DataFrame:
     """Count the labels that are probably wrong in each group of samples, and how far that is more than elsewhere.
 
@@ -95,7 +98,7 @@ def _squared_error(size: pd.Series, total: pd.Series, squares: pd.Series) -> pd.
     return ((squares - total**2 / more) / (more - 1)).clip(lower=0) / more
 
 
-def _names(run: Run, by: str, found: Scores, features: Any, clusters: int) -> Array:
+def _names(run: Run, by: str, found: Scores, features: Sized | None, clusters: int) -> Array:
     given = np.asarray(found.columns["given_label"], dtype=object)
     if by == "class":
         return given
@@ -132,10 +135,10 @@ def _of_column(column: pd.Series, by: str) -> Array:
     return np.array([None if pd.isna(value) else str(value) for value in column], dtype=object)
 
 
-def _clusters(run: Run, features: Any, clusters: int) -> Array:
+def _clusters(run: Run, features: Sized | None, clusters: int) -> Array:
     from sklearn.cluster import MiniBatchKMeans
 
-    rows: Float[np.ndarray, "sample feature"] | None = kept_features(run) if features is None else features
+    rows: Sized | None = kept_features(run) if features is None else features
     if rows is None:
         raise NotRecordedError(
             expected="features of the samples",

@@ -18,7 +18,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 TRIED = 4
 
 
-def default_forward(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+def default_forward(model: nn.Module, batch: object) -> tuple[Tensor, Tensor]:
     """Run the model on ``(inputs, targets)``, or on the rest of a dict with "labels"; return outputs and targets.
 
     Raises:
@@ -47,7 +47,7 @@ def default_forward(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
 def finite(forward: Forward) -> Forward:
     """Wrap `forward` to refuse NaN and infinite outputs, which would spread to the values of other samples."""
 
-    def checked(model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+    def checked(model: nn.Module, batch: object) -> tuple[Tensor, Tensor]:
         outputs, targets = forward(model, batch)
         wrong = ~outputs.detach().flatten(1).isfinite().all(dim=1) if outputs.numel() else outputs.new_zeros(0)
         if wrong.any():
@@ -65,7 +65,7 @@ def finite(forward: Forward) -> Forward:
 class Samples:
     """A sized source of batches, always in the same order."""
 
-    def __init__(self, source: Any, batch_size: int, role: str) -> None:
+    def __init__(self, source: object, batch_size: int, role: str) -> None:
         if isinstance(source, Samples):
             source = source.loader
         if isinstance(source, DataLoader):
@@ -76,7 +76,7 @@ class Samples:
         """Number of samples."""
         if not self.size:
             raise InputError(expected=f"{role} samples", found="an empty set", todo="Pass at least one sample.")
-        self.loader: DataLoader[Any] = DataLoader(dataset, batch_size, collate_fn=collate)
+        self.loader: DataLoader[object] = DataLoader(dataset, batch_size, collate_fn=collate)
 
     def __len__(self) -> int:
         return self.size
@@ -87,7 +87,7 @@ class Samples:
             yield to_device(batch, device)
 
 
-def _dataset(source: Any, role: str) -> Dataset[Any]:
+def _dataset(source: Any, role: str) -> Dataset[object]:
     if isinstance(source, tuple | list) and len(source) == 2 and all(isinstance(part, Tensor) for part in source):
         if len(source[0]) != len(source[1]):
             raise InputError(

@@ -1,7 +1,7 @@
 """The two questions: what explains each query, and which training samples explain themselves alone."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from gwa_attrib.scores import Scores
 def attribute(
     model: nn.Module,
     loss: Loss,
-    train: Any,
-    query: Any,
+    train: object,
+    query: object,
     method: str = "tracin",
     *,
     layers: str | Sequence[str] = "head",
@@ -26,7 +26,7 @@ def attribute(
     batch_size: int = BATCH,
     forward: Forward | None = None,
     seed: int = 0,
-    **options: Any,
+    **options: object,
 ) -> Scores:
     """Score how much training on each sample helped the model with each query.
 
@@ -69,7 +69,7 @@ def attribute(
 def self_influence(
     model: nn.Module,
     loss: Loss,
-    train: Any,
+    train: object,
     method: str = "tracin",
     *,
     layers: str | Sequence[str] = "head",
@@ -77,7 +77,7 @@ def self_influence(
     batch_size: int = BATCH,
     forward: Forward | None = None,
     seed: int = 0,
-    **options: Any,
+    **options: object,
 ) -> Scores:
     """Score how much each training sample helped with itself alone: high for samples that had to be learnt by heart.
 
@@ -95,7 +95,7 @@ def self_influence(
     return _scores(values, method, task, options, suspect=fit.suspect or "high")
 
 
-def _known(method: str, options: dict[str, Any]) -> Entry:
+def _known(method: str, options: Mapping[str, object]) -> Entry:
     """Return the attributor of that name, which knows these options; before any work is done."""
     entry = attributors[method]
     known = options_of(entry.function)
@@ -109,7 +109,9 @@ def _known(method: str, options: dict[str, Any]) -> Entry:
     return entry
 
 
-def _scores(values: Tensor, method: str, task: Task, options: dict[str, Any], *, suspect: Any) -> Scores:
+def _scores(
+    values: Tensor, method: str, task: Task, options: Mapping[str, object], *, suspect: Literal["low", "high"]
+) -> Scores:
     meta = {
         "layers": task.layers,
         "parameters": task.per_sample.size,

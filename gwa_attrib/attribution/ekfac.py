@@ -7,7 +7,6 @@ eigenvectors and measures the eigenvalues: ``Λ = E[(Q_Sᵀ G Q_A)²]`` over per
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -67,7 +66,7 @@ class Ekfac:
         self._task, self._damping, self._fisher = task, damping, fisher
         self._layers = layers_of(task)
 
-    def pairs(self, query: Any) -> Tensor:
+    def pairs(self, query: object) -> Tensor:
         task, samples = self._task, self._task.samples(query)
         result = torch.zeros(len(task.train), len(samples), dtype=torch.float64)
         for _ in task.checkpoints():
@@ -91,7 +90,7 @@ class Ekfac:
                     result[rows] += (g.square_() / damped[layer]).sum(dim=(1, 2)).double().cpu()
         return result / task.number_of_checkpoints
 
-    def _rows(self, batch: Any, loss: Loss | None) -> Iterator[tuple[str, Tensor, Tensor]]:
+    def _rows(self, batch: object, loss: Loss | None) -> Iterator[tuple[str, Tensor, Tensor]]:
         """Yield inputs ``[sample, position, feature (+ 1)]`` and output gradients of each layer."""
         uses, _, _ = self._task.per_sample.uses(batch, loss)
         for layer, (weight, bias) in self._layers.items():
@@ -99,7 +98,7 @@ class Ekfac:
             yield layer, torch.cat([a, a.new_ones(*a.shape[:2], 1)], dim=2) if bias else a, delta
 
     def _turned(
-        self, bases: Mapping[str, KroneckerBasis], batch: Any, loss: Loss | None = None
+        self, bases: Mapping[str, KroneckerBasis], batch: object, loss: Loss | None = None
     ) -> Iterator[tuple[str, Tensor]]:
         """Yield per-sample gradients in the basis, ``[sample, output, feature (+ 1)]``, one layer after the other."""
         for layer, a, delta in self._rows(batch, loss):

@@ -1,7 +1,6 @@
 """Attributors that compare the gradients of two samples as they are: no curvature."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +21,7 @@ class GradientProducts:
     def __init__(self, task: Task, weights: list[float], *, cosine: bool = False) -> None:
         self._task, self._weights, self._cosine = task, weights, cosine
 
-    def pairs(self, query: Any) -> Tensor:
+    def pairs(self, query: object) -> Tensor:
         task, samples = self._task, self._task.samples(query)
         result = torch.zeros(len(task.train), len(samples), dtype=torch.float64)
         for number in task.checkpoints():

@@ -6,12 +6,12 @@ negative, or "hessian". For the head the two are the same.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gwa_attrib.attribution.curvature import curvature_of
+from gwa_attrib.attribution.data import Samples
 from gwa_attrib.attribution.registry import attributors
 from gwa_attrib.attribution.sample_gradients import CHUNK_BYTES
 from gwa_attrib.attribution.task import Task
@@ -36,7 +36,7 @@ class InverseProducts:
     def __init__(self, task: Task, fit: Fit) -> None:
         self._task, self._fit = task, fit
 
-    def pairs(self, query: Any) -> Tensor:
+    def pairs(self, query: object) -> Tensor:
         task, samples = self._task, self._task.samples(query)
         result = torch.zeros(len(task.train), len(samples), dtype=torch.float64)
         for _ in task.checkpoints():
@@ -58,7 +58,7 @@ class InverseProducts:
         return result / task.number_of_checkpoints
 
 
-def _flat(task: Task, samples: Any, what: str) -> Iterator[tuple[slice, Tensor]]:
+def _flat(task: Task, samples: Samples, what: str) -> Iterator[tuple[slice, Tensor]]:
     """Yield gradients of consecutive samples, of several batches if they fit: an inverse may cost a pass over all."""
     held: list[Tensor] = []
     start = 0

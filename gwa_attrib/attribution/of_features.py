@@ -1,6 +1,6 @@
 """Attributors that look at the head's features and labels: representer points, nearest neighbours; and none at all."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +72,7 @@ class Representer:
         residual = z.softmax(dim=1) - F.one_hot(self._train.labels, z.shape[1])
         self.alpha = -residual / (2 * penalty * len(z))
 
-    def pairs(self, query: Any) -> Tensor:
+    def pairs(self, query: object) -> Tensor:
         of_query = head_data(self._task, self._task.samples(query), "query features")
         return self.alpha[:, of_query.labels] * (self._train.features @ of_query.features.T)
 
@@ -125,7 +125,7 @@ class KnnShapley:
         self._task, self._neighbours = task, neighbours
         self._train = head_data(task, task.train, "features")
 
-    def pairs(self, query: Any) -> Tensor:
+    def pairs(self, query: object) -> Tensor:
         data = head_data(self._task, self._task.samples(query), "query features")
         parts = zip(torch.split(data.features, QUERIES), torch.split(data.labels, QUERIES), strict=True)
         return torch.cat([self._values(features, labels) for features, labels in parts], dim=1)
@@ -167,7 +167,7 @@ class Random:
     def _draw(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=torch.Generator().manual_seed(self._task.seed), dtype=torch.float64)
 
-    def pairs(self, query: Any) -> Tensor:
+    def pairs(self, query: object) -> Tensor:
         return self._draw(len(self._task.train), len(self._task.samples(query)))
 
     def self_influence(self) -> Tensor:

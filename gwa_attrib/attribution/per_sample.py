@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +27,9 @@ class PerSample:
         LayerError: a layer that cannot be measured, or is measured wrongly.
     """
 
-    def __init__(self, model: nn.Module, layers: str | Sequence[str], loss: Loss, forward: Forward, batch: Any) -> None:
+    def __init__(
+        self, model: nn.Module, layers: str | Sequence[str], loss: Loss, forward: Forward, batch: object
+    ) -> None:
         self._model, self._loss, self._forward = model, loss, forward
         self.capture = make_capture(model, layers)
         self.parameters: Mapping[str, nn.Parameter] = self.capture.plan.parameters
@@ -40,7 +41,7 @@ class PerSample:
         """Length of the flat vector."""
         return sum(parameter.numel() for parameter in self.parameters.values())
 
-    def _check(self, batch: Any) -> None:
+    def _check(self, batch: object) -> None:
         """Check the capture over the arguments that `forward` passes to the model."""
         with torch.no_grad(), calls_of(self._model) as calls:
             outputs, _ = self._forward(self._model, batch)
@@ -49,7 +50,7 @@ class PerSample:
             check(self._model, self.capture, Inputs(args, kwargs, len(outputs)))
 
     @contextmanager
-    def _backward(self, batch: Any, loss: Loss | None, *, forms: bool) -> Iterator[int]:
+    def _backward(self, batch: object, loss: Loss | None, *, forms: bool) -> Iterator[int]:
         """Let a batch go backward, and give its size."""
         capture, listening = self.capture, Listening.GRADIENTS if forms else Listening.EVERY_PASS
         with capture, capture.while_listening(listening), torch.enable_grad():
@@ -59,7 +60,7 @@ class PerSample:
             capture.run_backward(total)
             yield len(outputs)
 
-    def gradients(self, batch: Any, loss: Loss | None = None) -> SampleGradients:
+    def gradients(self, batch: object, loss: Loss | None = None) -> SampleGradients:
         """Return the gradients of each sample's loss; `loss` instead of the task's, summed over samples."""
         uses, formed, samples = self.uses(batch, loss)
         blocks: dict[str, Block] = {}
@@ -73,12 +74,12 @@ class PerSample:
                 blocks[name] = parameter.new_zeros(samples, *parameter.shape)
         return SampleGradients(blocks, samples)
 
-    def uses(self, batch: Any, loss: Loss | None = None) -> tuple[dict[str, list[SharedUse]], Gradients, int]:
+    def uses(self, batch: object, loss: Loss | None = None) -> tuple[dict[str, list[SharedUse]], Gradients, int]:
         """Return input and output gradient of each use of a layer, by parameter; other gradients; number of samples."""
         with self._backward(batch, loss, forms=True) as samples:
             return *self.capture.take_uses(), samples
 
-    def squared_norms(self, batch: Any) -> Tensor:
+    def squared_norms(self, batch: object) -> Tensor:
         """Return ‖g_i‖² of the whole vector, ``[sample]``, with no gradient formed where there is a cheaper way."""
         with self._backward(batch, None, forms=False) as samples:
             parts = self.capture.take()

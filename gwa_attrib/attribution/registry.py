@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from inspect import Parameter, signature
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ class Attributor(Protocol):
     All products have one direction: positive where training on the sample lowers the loss of the query.
     """
 
-    def pairs(self, query: Any) -> Tensor:
+    def pairs(self, query: object) -> Tensor:
         """Return the values ``[train, query]``; negative is harmful."""
         ...
 
@@ -29,7 +29,7 @@ class Attributor(Protocol):
 Fit = Callable[..., Attributor]
 
 
-def options_of(fit: Callable[..., Any]) -> tuple[str, ...]:
+def options_of(fit: Callable[..., object]) -> tuple[str, ...]:
     """List the options that a registered attributor takes."""
     parameters = signature(fit).parameters.values()
     return tuple(p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY)

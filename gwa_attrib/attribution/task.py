@@ -14,7 +14,7 @@ from gwa_attrib.display.progress import bar
 from gwa_attrib.errors import HeadError, InputError
 from gwa_attrib.hooks.heads import linear_layers_run
 
-Checkpoint = Mapping[str, Any] | str | Path
+Checkpoint = Mapping[str, object] | str | Path
 BATCH = 256
 MAPS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -43,7 +43,7 @@ class Task:
         self,
         model: nn.Module,
         loss: Loss,
-        train: Any,
+        train: object,
         *,
         layers: str | Sequence[str] = "head",
         checkpoints: Sequence[Checkpoint] | None = None,
@@ -113,7 +113,7 @@ class Task:
                 parameters[name].requires_grad_(True)
         return "all" if names == [""] else names
 
-    def samples(self, source: Any, role: str = "query") -> Samples:
+    def samples(self, source: object, role: str = "query") -> Samples:
         """Return queries, in batches of the task's size."""
         return Samples(source, self.batch_size, role)
 

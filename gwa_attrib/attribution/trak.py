@@ -1,7 +1,5 @@
 """TRAK: the model as a linear one in randomly projected gradients of its margin."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -89,7 +87,7 @@ class Trak:
         inverse: Tensor = torch.linalg.pinv(kernel, hermitian=True)
         return inverse
 
-    def pairs(self, query: Any) -> Tensor:
+    def pairs(self, query: object) -> Tensor:
         task, samples = self._task, self._task.samples(query)
         count = task.number_of_checkpoints
         products = torch.zeros(len(task.train), len(samples), dtype=torch.float64)

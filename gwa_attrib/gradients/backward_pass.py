@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import Variable
+from torch.autograd.graph import Node
 from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.errors import LayerMismatchError, StepOrderError
@@ -106,7 +106,7 @@ class BackwardPass:
         self._versions = self._weights()
 
     def begin(
-        self, root: Any, uses: Iterable[LayerUse], elsewhere: Iterable[str], *, totals: bool, mixing: str | None
+        self, root: Node | None, uses: Iterable[LayerUse], elsewhere: Iterable[str], *, totals: bool, mixing: str | None
     ) -> None:
         """Look at the uses that went forward below the node `root`.
 

@@ -1,7 +1,6 @@
 """Batch norm in training mode: whose gradients it mixes, and the refusal."""
 
 from collections.abc import Callable, Collection
-from typing import Any
 
 from torch import nn
 from torch.utils.hooks import RemovableHandle
@@ -32,7 +31,7 @@ class BatchNorms:
         return [module.register_forward_pre_hook(self._hook(name, counts)) for name, module in self._norms.items()]
 
     def _hook(self, name: str, counts: Callable[[], bool]) -> Callable[..., None]:
-        def before(module: nn.Module, args: Any) -> None:
+        def before(module: nn.Module, args: object) -> None:
             if counts() and mixes_samples(module):
                 self._mixed += [*self._ran, name]
                 self._ran, self._by = [], name

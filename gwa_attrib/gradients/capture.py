@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
@@ -88,7 +89,7 @@ class LayerCapture:
         self._handles.clear()
         self._end_pass()
 
-    def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def _optimizer_stepped(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         """Take note of a step that moved recorded parameters.
 
         An optimizer that writes to ``parameter.data`` leaves no other trace.
@@ -113,13 +114,15 @@ class LayerCapture:
         return self.listening is not Listening.TRAINING or self.trains()
 
     def _hook(self, name: str) -> Hook:
-        def went_forward(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        def went_forward(
+            module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor
+        ) -> Tensor | None:
             return self.went_forward(name, module, args, kwargs, output)
 
         return Hook(untraced(went_forward))
 
     def went_forward(
-        self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any
+        self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor
     ) -> Tensor | None:
         """Take note of a forward pass of a layer, if it is one of training; may give the output another node."""
         if not self._counts() or not out.requires_grad or not out.numel():
@@ -145,7 +148,7 @@ class LayerCapture:
         if not use.takes_input_gradient:
             out.register_hook(arrived)  # type: ignore[no-untyped-call]
             return
-        node: Any = out.grad_fn
+        node = cast(Node, out.grad_fn)
         which = INPUT_OF[node.name()]
 
         def went_back(of_inputs: tuple[Tensor | None, ...], of_output: tuple[Tensor | None, ...]) -> None:
@@ -167,7 +170,7 @@ class LayerCapture:
         """Return the meaning of an error of torch in the forward pass, if it comes from the capture."""
         return None
 
-    def begin(self, samples: int, root: Any, *, totals: bool = False) -> None:
+    def begin(self, samples: int, root: Node | None, *, totals: bool = False) -> None:
         """Begin a backward pass at the node `root` of the autograd graph, over a batch of `samples`.
 
         `totals`: check that the samples add up to the gradients that autograd accumulates.

@@ -20,7 +20,7 @@ from gwa_attrib.errors import LayerError, MissingDependencyError
 from gwa_attrib.functional.targets import full_precision
 from gwa_attrib.gradients.capture import LayerCapture
 from gwa_attrib.gradients.plan import Plan
-from gwa_attrib.gradients.rules.rule import own_parameters, reduce_gradient
+from gwa_attrib.gradients.rules.rule import Part, own_parameters, reduce_gradient
 
 
 def grad_sample_hooks() -> Any:
@@ -146,7 +146,7 @@ class OpacusCapture(LayerCapture):
             parameter.grad_sample = None  # type: ignore[attr-defined]
             self._pass.add(names[own], reduce_gradient(self._per_sample(gradient, samples, module), parameter))
 
-    def _per_sample(self, gradient: Any, samples: int, module: nn.Module) -> Tensor:
+    def _per_sample(self, gradient: Tensor | list[Tensor], samples: int, module: nn.Module) -> Tensor:
         """Return the gradients ``[sample, *shape]``; rows of folded batches are summed."""
         if isinstance(gradient, list) or len(gradient) % samples:
             raise self._stale(module)
@@ -161,7 +161,7 @@ class OpacusCapture(LayerCapture):
             todo="Leave engine='auto', which measures this layer by itself.",
         )
 
-    def take(self) -> Any:
+    def take(self) -> dict[str, Part]:
         try:
             if self._pass is not None and self._pass.samples:
                 for module in self._modules.values():
@@ -183,7 +183,7 @@ def _clear(module: nn.Module) -> None:
             parameter.grad_sample = None  # type: ignore[attr-defined]
 
 
-def _forget(thing: Any, *names: str) -> None:
+def _forget(thing: object, *names: str) -> None:
     for name in names:
         if name in vars(thing):
             delattr(thing, name)
@@ -200,11 +200,11 @@ def _hooks_class(base: Any) -> Any:
         def iterate_submodules(self, module: nn.Module) -> Iterable[nn.Module]:
             return iter(self._capture.modules)
 
-        def capture_activations_hook(self, *args: Any, **kwargs: Any) -> None:
+        def capture_activations_hook(self, *args: object, **kwargs: object) -> None:
             if self._capture.listening.watches:
                 super().capture_activations_hook(*args, **kwargs)
 
-        def capture_backprops_hook(self, module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        def capture_backprops_hook(self, module: nn.Module, *args: object, **kwargs: object) -> None:
             capture = self._capture
             if capture.listening.hears and getattr(module, "activations", None):
                 super().capture_backprops_hook(module, *args, **kwargs)

@@ -11,7 +11,6 @@ the model computes, as those of weight norm and pruning are.
 
 import random
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -155,11 +154,11 @@ def _seen(model: nn.Module, inputs: Inputs, order: list[int], size: int) -> Seen
 
 
 def _note(name: str, seen: Seen, size: int) -> Callable[..., None]:
-    def others(values: Any) -> list[Tensor]:
+    def others(values: object) -> list[Tensor]:
         tensors = (t for t in tree_leaves(values) if isinstance(t, Tensor) and t.dim() and t.shape[0] == size)
         return [t[1:].clone() for t in tensors]
 
-    def went_forward(_: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def went_forward(_: nn.Module, args: object, kwargs: object, output: object) -> None:
         seen.append((name, others((args, kwargs)), others(output)))
 
     return went_forward

@@ -43,7 +43,7 @@ class Inputs(NamedTuple):
     samples: int
 
     def pick(self, rows: slice | list[int]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        def part(value: Any) -> Any:
+        def part(value: object) -> Any:
             if not isinstance(value, Tensor) or value.dim() == 0:
                 return value
             if value.shape[0] == self.samples:
@@ -53,7 +53,7 @@ class Inputs(NamedTuple):
         return tree_map(part, self.args), tree_map(part, dict(self.kwargs))
 
 
-def batch_size(args: Sequence[Any], kwargs: Mapping[str, Any], announced: int = 0) -> int:
+def batch_size(args: Sequence[object], kwargs: Mapping[str, object], announced: int = 0) -> int:
     """Return the first dimension of the first tensor among the arguments; 0 if there is none.
 
     Or `announced`, if the tensor has as many along its second dimension: of time steps with features, or of tokens.
@@ -170,7 +170,7 @@ def _products(gradients: Sequence[Tensor | None], parameters: list[nn.Parameter]
     return result
 
 
-def _loss(output: Any, rows: slice = slice(None)) -> Tensor:
+def _loss(output: object, rows: slice = slice(None)) -> Tensor:
     """Return Σ z²/2 + c·z over the logits: the same for each sample, wherever it stands."""
     logits = _logits(output)[rows].float()
     # A head that starts at zero would have no gradient without a slope.
@@ -178,7 +178,7 @@ def _loss(output: Any, rows: slice = slice(None)) -> Tensor:
     return (logits.square() / 2 + slope * logits).sum()
 
 
-def _logits(output: Any) -> Tensor:
+def _logits(output: object) -> Tensor:
     """Return the first output that has a gradient."""
     tensors = [t for t in tree_leaves(output) if isinstance(t, Tensor) and t.requires_grad and t.dim() > 1]
     if not tensors:

@@ -19,7 +19,7 @@ CameBack = Callable[[Tensor, Tensor], Sums]
 """Gets the layer's input and the gradient of its output; gives the sums of the per-sample gradients it formed."""
 
 
-def can_swap(module: nn.Module, x: Any, out: Tensor) -> bool:
+def can_swap(module: nn.Module, x: object, out: Tensor) -> bool:
     """Tell whether per-sample kernels of this convolution are formed, and its geometry is the library's own."""
     if not isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) or not isinstance(x, Tensor):
         return False

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from gwa_attrib.errors import LayerError, StepOrderError
 from gwa_attrib.functional.targets import full_precision
@@ -39,12 +40,12 @@ def gives_input_gradient(x: Tensor, out: Tensor) -> bool:
 
 class _Keeper(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, anchor: Tensor, *tensors: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, anchor: Tensor, *tensors: Tensor) -> Tensor:
         ctx.save_for_backward(*tensors)
         return anchor.new_empty(())
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
+    def backward(ctx: FunctionCtx, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         raise NotImplementedError("kept tensors are no part of the loss")
 
 

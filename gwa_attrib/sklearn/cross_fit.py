@@ -1,7 +1,6 @@
 """Class probabilities out of fold: a classifier of scikit-learn is asked for rows that it was not fitted on."""
 
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -14,10 +13,10 @@ from gwa_attrib.sklearn.linear_head import of_probabilities
 
 
 def out_of_fold(
-    estimator: Any,
-    X: Any,
+    estimator: object,
+    X: object,
     labels: Int64[np.ndarray, " sample"],
-    cv: Any,
+    cv: object,
     seed: int,
     *,
     weight: Float[np.ndarray, " sample"] | None = None,

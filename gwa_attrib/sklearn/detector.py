@@ -17,7 +17,7 @@ from gwa_attrib.errors import InputError
 from gwa_attrib.sklearn.cross_fit import out_of_fold
 from gwa_attrib.sklearn.linear_head import plan_for, record_head
 from gwa_attrib.sklearn.rows import encoded, standardised
-from gwa_attrib.value_types import Ints
+from gwa_attrib.value_types import Array, Ints
 
 HELD = 1 << 22
 """Class probabilities held at a time while the rows are judged."""
@@ -70,14 +70,14 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        estimator: Any = None,
+        estimator: object = None,
         *,
         hidden: int = 256,
         epochs: int | None = None,
         batch_size: int | None = None,
-        cv: Any = 5,
+        cv: object = 5,
         n_jobs: int | None = None,
-        random_state: Any = None,
+        random_state: object = None,
         verbose: int = 0,
     ) -> None:
         self.estimator = estimator
@@ -89,7 +89,7 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MislabelDetector":
+    def fit(self, X: object, y: object, sample_weight: object = None) -> "MislabelDetector":
         """Judge the label of every row.
 
         Args:
@@ -101,20 +101,20 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
             ValueError: X or y is not as said above; scikit-learn's errors, or an `InputError`, which is one too.
         """
         own = self.estimator is None
-        X, y = validate_data(self, X, y, dtype="numeric") if own else (_features_noted(self, X, y), y)
-        self.classes_, labels = encoded(y)
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        rows, given = validate_data(self, X, y, dtype="numeric") if own else (_features_noted(self, X, y), y)
+        self.classes_, labels = encoded(given)
+        weight = None if sample_weight is None else _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         if own:
-            said = self._train(X, labels, seed, weight)
+            said = self._train(rows, labels, seed, weight)
         else:
             said = out_of_fold(
-                self.estimator, X, labels, self.cv, seed, weight=weight, n_jobs=self.n_jobs, verbose=self.verbose
+                self.estimator, rows, labels, self.cv, seed, weight=weight, n_jobs=self.n_jobs, verbose=self.verbose
             )
         self._judge(said)
         return self
 
-    def fit_predict(self, X: Any, y: Any, sample_weight: Any = None) -> Ints:
+    def fit_predict(self, X: object, y: object, sample_weight: object = None) -> Ints:
         """Fit, then -1 for each label issue and 1 for all other rows; ``is_label_issue_`` has them as a mask."""
         return np.where(self.fit(X, y, sample_weight).is_label_issue_, -1, 1)
 
@@ -125,7 +125,7 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
             tags.input_tags = get_tags(self.estimator).input_tags
         return tags
 
-    def _train(self, X: Any, labels: Any, seed: int, weight: Any) -> Trajectories:
+    def _train(self, X: Array, labels: Ints, seed: int, weight: Array | None) -> Trajectories:
         for name, least in (("hidden", 0), ("epochs", 1), ("batch_size", 1)):
             value = getattr(self, name)
             if not (value is None and least) and (not isinstance(value, int | np.integer) or value < least):
@@ -162,7 +162,7 @@ class MislabelDetector(BaseEstimator):  # type: ignore[misc]
         self.noise_matrix_ = noise_of(said.labels, estimated, len(self.classes_))
 
 
-def _features_noted(detector: MislabelDetector, X: Any, y: Any) -> Any:
+def _features_noted(detector: MislabelDetector, X: object, y: object) -> Any:
     """Number and names of the features, where X has them; X as it is."""
     return validate_data(detector, X, y, skip_check_array=True)[0]
 

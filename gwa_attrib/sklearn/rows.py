@@ -1,7 +1,6 @@
 """Rows of a table as standardised float32 tensors, a batch at a time (the table is never copied), and their labels."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +57,7 @@ def standardised(table: Shaped[np.ndarray, "sample feature"]) -> StandardisedRow
     return StandardisedRows(table, np.asarray(scaler.mean_), np.asarray(scaler.scale_))
 
 
-def encoded(y: Any) -> tuple[Shaped[np.ndarray, " class"], Int64[np.ndarray, " sample"]]:
+def encoded(y: object) -> tuple[Shaped[np.ndarray, " class"], Int64[np.ndarray, " sample"]]:
     """The classes, sorted, and the number of each label among them.
 
     Raises:

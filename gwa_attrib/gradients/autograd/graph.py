@@ -6,7 +6,7 @@ other tensor) by following its views upwards in the graph, and listens to the gr
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -26,11 +26,12 @@ class Meeting(NamedTuple):
     """Entries of the tensor that arrive there, in the shape of the operand."""
 
 
-def parents_of(roots: Iterable[Node]) -> Parents:
+def parents_of(roots: Iterable[torch.autograd.graph.Node | None]) -> Parents:
     """Map each node of the graph below `roots` to the nodes that use it, with the operand and the output they use."""
     parents: Parents = {}
     # A list, not recursion: graphs are deeper than Python's stack.
-    waiting, seen = [root for root in roots if root is not None], set()
+    waiting = [cast(Node, root) for root in roots if root is not None]
+    seen: set[Node] = set()
     while waiting:
         node = waiting.pop()
         if node in seen:
@@ -84,7 +85,7 @@ def mixed_parameters(parents: Parents) -> set[int]:
 
     Instance norms are batch norms of a batch of one to torch, and mix nothing.
     """
-    waiting = [
+    waiting: list[Node | None] = [
         node
         for node in {parent for uses in parents.values() for parent, _, _ in uses}
         if node.name() in MIXING and getattr(node, "_saved_training", True) and shape_of(node)[0] != 1

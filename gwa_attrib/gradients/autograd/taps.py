@@ -2,10 +2,11 @@
 from the pieces its product with the gradient, and the gradient's norm."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.hooks import RemovableHandle
 
 from gwa_attrib.errors import LayerError
 from gwa_attrib.functional.chunking import chunks
@@ -60,7 +61,7 @@ Piece = Spread | Rows
 Take = Callable[[Piece], None]
 
 
-def listen(meeting: Meeting, owner: Owner, take: Take) -> Any:
+def listen(meeting: Meeting, owner: Owner, take: Take) -> RemovableHandle:
     """Hand the pieces of this use to `take` when the backward pass comes by; returns the handle of the hook.
 
     Raises:
@@ -68,12 +69,14 @@ def listen(meeting: Meeting, owner: Owner, take: Take) -> Any:
     """
     kind = meeting.node.name()
     if kind in ("AddmmBackward0", "MmBackward0") and meeting.slot == (2 if kind == "AddmmBackward0" else 1):
-        return meeting.node.register_prehook(lambda grads: take(_rows(meeting, owner, grads[0])))
+        rows: RemovableHandle = meeting.node.register_prehook(lambda grads: take(_rows(meeting, owner, grads[0])))
+        return rows
     if kind in FACTORS or (kind == "AddmmBackward0" and meeting.slot == 0):
         factor = FACTORS.get(kind, _plain)
-        return meeting.node.register_prehook(
+        spread: RemovableHandle = meeting.node.register_prehook(
             lambda grads: take(_spread(meeting, owner, factor(meeting, owner, grads[0])))
         )
+        return spread
     raise not_understood(owner.name, meeting.node)
 
 

@@ -1,13 +1,25 @@
 """Views in the autograd graph as gathers: which entries of a tensor a chain of views hands on, and in what shape."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-Node = Any
-"""A node of the autograd graph: ``tensor.grad_fn`` and what its ``next_functions`` lead to."""
+if TYPE_CHECKING:
+
+    class Node(torch.autograd.graph.Node):
+        """A node of the autograd graph: ``tensor.grad_fn`` and what its ``next_functions`` lead to.
+
+        Its kind has attributes of its own, such as ``_saved_self``.
+        """
+
+        @property
+        def next_functions(self) -> tuple[tuple["Node | None", int], ...]: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    Node = torch.autograd.graph.Node
 
 
 def signed(value: int) -> int:
