@@ -13,7 +13,8 @@ import torch
 
 import gwa_attrib as gwa
 from gwa_attrib.errors import InputError
-from gwa_attrib.reporting.source_data import SHOWS_SAMPLES, truth_of
+from gwa_attrib.reporting.build import SHOWS_SAMPLES
+from gwa_attrib.reporting.source_data import truth_of
 from gwa_attrib.store import Run
 
 
