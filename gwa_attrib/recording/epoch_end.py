@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import torch
@@ -60,7 +60,7 @@ class ProbeRecording:
 
     def look(
         self,
-        loader: DataLoader[object] | None,
+        loader: Any,
         trained: pa.Table,
         *,
         epoch: int,

@@ -85,7 +85,7 @@ class Probe:
             )
         return module
 
-    def batches(self, name: str, loader: DataLoader[object] | None = None) -> Iterator[ProbeBatch]:
+    def batches(self, name: str, loader: object = None) -> Iterator[ProbeBatch]:
         """Yield all batches of the probe; `loader` instead of the drawn samples.
 
         Raises:
@@ -114,7 +114,7 @@ class Probe:
     def measure(
         self,
         name: str,
-        loader: DataLoader[object] | None,
+        loader: object,
         *,
         epoch: int,
         step: int,

@@ -7,7 +7,7 @@ model's own view of the sample. Once a label has been learnt by heart the residu
 wrong label that is memorised cannot outvote what the model said before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,7 +25,9 @@ class SampleBook:
     Without a loader the ids are 0..num_samples-1. A loader over a `Subset` announces the ids of the larger data set.
     """
 
-    def __init__(self, num_samples: int, num_classes: int | None, facts: Mapping[str, Array] | None = None) -> None:
+    def __init__(
+        self, num_samples: int, num_classes: int | None, facts: Mapping[str, Sequence[str] | Array] | None = None
+    ) -> None:
         self.num_samples = num_samples
         self.num_classes = num_classes
         self.sample_ids: Int[np.ndarray, " sample"] = np.arange(num_samples, dtype=np.int64)
