@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
-from report.browser import Browser  # noqa: E402
-from small_runs import blobs, record_run  # noqa: E402
+from tests.reporting.browser import Browser  # noqa: E402
+from tests.small_runs import blobs, record_run  # noqa: E402
 
 SAMPLES, CLASSES, EPOCHS, SUSPECTS = 60_000, 30, 10, 10_000
 CLICKS = 10

@@ -98,7 +98,7 @@ SIGNATURES: dict[str, str] = {
     "Decisions.to_frame": "self",
     "apply": "run decisions out=None",
     "Cleaned.to_torch": "self dataset",
-    "Cleaned.to_huggingface": "self dataset label_column='label'",
+    "Cleaned.to_huggingface": "self dataset label_column=None",
     "verify": "run decisions * test=None truth=None seeds=5 workers=1",
     "Verification.to_dict": "self",
     "export": "run to out=None * k=None data=None scores=None url_prefix=None",

@@ -211,7 +211,7 @@ LARGE = {
 SAME_BYTES = """
 import sys
 import gwa_attrib as gwa
-import gwa_attrib.reporting.build
+import gwa_attrib.reporting
 assert not {"pandas", "matplotlib", "jinja2", "torch"} & set(sys.modules), "the report is imported before it is used"
 import matplotlib
 settings = lambda: {name: repr(matplotlib.rcParams[name]) for name in matplotlib.rcParams if name != "backend"}
