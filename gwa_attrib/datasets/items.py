@@ -119,9 +119,10 @@ def _picture(item: Mapping[str, object]) -> object:
 
 def _tokens(item: Mapping[str, object]) -> list[int]:
     ids = np.asarray(item[TOKENS]).reshape(-1)
-    mask: Any = item.get(MASK)
-    if mask is not None and np.size(mask) == ids.size:
-        ids = ids[np.asarray(mask).reshape(-1) != 0]
+    # As an array first: numpy's size() of a tensor is the tensor's method, which equals no number.
+    mask = np.asarray(item[MASK]).reshape(-1) if item.get(MASK) is not None else None
+    if mask is not None and mask.size == ids.size:
+        ids = ids[mask != 0]
     return [int(i) for i in ids if i >= 0]
 
 

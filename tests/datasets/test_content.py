@@ -70,6 +70,10 @@ def test_pictures(item: Any) -> None:
         ({"sentence": "hello", "label": 1, "input_ids": [5, 6]}, "hello"),
         ({"premise": "a", "hypothesis": "b", "label": 1, "idx": 3}, "premise: a\nhypothesis: b"),
         ({"input_ids": [0, 5, 6, 1, 7], "attention_mask": [1, 1, 1, 1, 0], "labels": 1}, "w5 w6"),
+        (
+            {"input_ids": torch.tensor([0, 5, 6, 1, 7]), "attention_mask": torch.tensor([1, 1, 1, 1, 0]), "labels": 1},
+            "w5 w6",
+        ),
         ({"input_ids": torch.tensor([0, 5, 6, 1]), "labels": 1}, "w5 w6"),
         ((torch.tensor([0, 5, 6, 1]), 1), "w5 w6"),
         ({"input_ids": np.array([[0, 5, 6]]), "labels": 1}, "w5 w6"),

@@ -35,7 +35,7 @@ def verification(names: list[str], *, seeds: int = 3) -> Verification:
         pd.Series({"as it is": 0.5, "decisions": 0.525, "random removal": 0.495}, name="accuracy"),
         pd.DataFrame.from_dict(classes, orient="index", columns=list(BY_CLASS)).rename_axis(index="class"),
         {"by": "test", "asked_of": "test.npz", "asked": 60, "trained_on": 60, "dropped": 6, "relabelled": 1,
-         "seeds": seeds},
+         "seeds": seeds, "also_trained_on": 0},
     )  # fmt: skip
 
 
