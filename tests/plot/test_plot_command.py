@@ -21,7 +21,7 @@ def test_the_report_and_its_pictures_as_files(hostile: Run, tmp_path: Path) -> N
     expected = [str(tmp_path / "figures" / f"{name}.{kind}") for name in names for kind in ("svg", "png")]
     assert done.stdout.splitlines()[1:] == expected
     assert all(Path(path).is_file() for path in expected)
-    assert "no removal_curves: Expected a comparison of methods" in done.stderr
+    assert "no removal_curves: those come with the report of gwa-attrib compare --removal" in done.stderr
 
 
 def test_as_json(tmp_path: Path) -> None:
