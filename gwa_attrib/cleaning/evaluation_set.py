@@ -80,9 +80,10 @@ def examination_of_test_set(run: Run, test: str) -> Examination:
     asked_of = embed(other) if known is not None else None
     embedded = np.concatenate([known, asked_of]) if known is not None and asked_of is not None else None
     # Together, so that columns and pictures of both are scaled by the same numbers.
-    inputs = encode(replace(train, inputs=_joined(train.inputs, other.inputs)), embedded)
+    joined = _joined(train.inputs, other.inputs)
+    inputs = encode(replace(train, inputs=joined), embedded)
     asked = np.arange(len(train), len(train) + len(other))
-    shared = _shared(inputs, len(train), other.name)
+    shared = _shared(joined, len(train), other.name)
     return Examination(inputs, np.arange(len(train)), asked, answers, "test", other.name, shared)
 
 
@@ -90,13 +91,13 @@ DISTINCT = 0.9
 """Share of the training samples that differ from all others, above which two equal samples are the same sample."""
 
 
-def _shared(inputs: Tensor, trained: int, name: str) -> int:
+def _shared(inputs: pd.DataFrame | Array, trained: int, name: str) -> int:
     """Count the test samples that have an equal among the first `trained` rows.
 
     Raises:
         InputError: all of them have, so that the labels in doubt would be the judges of their own correction.
     """
-    rows = [hash(row.tobytes()) for row in inputs.flatten(1).numpy()]
+    rows = _hashes(inputs)
     known, others = set(rows[:trained]), rows[trained:]
     shared = sum(row in known for row in others)
     # In a table of few categories rows are equal by chance; of pictures, texts and measurements they are not.
@@ -109,6 +110,13 @@ def _shared(inputs: Tensor, trained: int, name: str) -> int:
             "samples is held out of every training and asked.",
         )
     return shared
+
+
+def _hashes(inputs: pd.DataFrame | Array) -> list[int]:
+    """Hash each sample as it was read: what an encoder makes of a text differs by rounding from batch to batch."""
+    if isinstance(inputs, pd.DataFrame):
+        return [int(value) for value in pd.util.hash_pandas_object(inputs, index=False)]
+    return [hash(str(row)) if inputs.ndim == 1 else hash(row.tobytes()) for row in inputs]
 
 
 def _layout(data: LabeledData) -> str:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Self, TypeVar
@@ -168,7 +168,12 @@ def check_limit(seconds: float | None) -> None:
 def _accepted(listener: Listener, process: subprocess.Popen[bytes]) -> Connection:
     """Wait for the process to call; a process that ends before it does so would be waited for without end."""
     found: list[Connection] = []
-    waiting = threading.Thread(target=lambda: found.append(listener.accept()), daemon=True)
+
+    def accept() -> None:
+        with suppress(OSError):  # closed, as nobody will call any more
+            found.append(listener.accept())
+
+    waiting = threading.Thread(target=accept, daemon=True)
     waiting.start()
     began = time.monotonic()
     while waiting.is_alive():

@@ -134,7 +134,9 @@ def test_texts_of_a_run_are_not_read_by_the_encoder_again(tmp_path: Path, monkey
     pd.concat([frame.iloc[:2], new], ignore_index=True).to_parquet(tmp_path / "test.parquet")
     run = gwa.open_run(gwa.audit(tmp_path / "train.parquet", tmp_path / "run", epochs=2).run)
     whole = load_audited_model(run).inputs
-    both = examination_of_test_set(run, str(tmp_path / "test.parquet")).inputs
+    asking = examination_of_test_set(run, str(tmp_path / "test.parquet"))
+    assert asking.also_trained_on == 2, "texts are the same by their words, not by what a batch made of them"
+    both = asking.inputs
     read = []
     monkeypatch.setattr(texts, "read_texts", lambda asked: read.append(len(asked)) or np.ones((len(asked), 384), "f4"))
     assert torch.equal(load_audited_model(run).inputs, whole)
